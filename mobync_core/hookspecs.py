@@ -1,0 +1,54 @@
+"""The one hook that a distribution with storage adapters implements.
+
+It puts an entry point in the group ``mobync`` that names a module with an implementation::
+
+    @hookimpl
+    def mobync_storage_adapters() -> Iterable[Adapter]:
+        return [Adapter(name="memory", schemes=("memory",), open=open_memory)]
+
+The hook returns descriptors, never instances, and the module imports no driver: a program that only
+looks for adapters must not pay for them, or die of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import pluggy
+
+from mobync_core.storage import Storage
+
+GROUP = "mobync"
+API = 1
+
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    """Describes a way to open storages by URL.
+
+    `name` is how people call it. `schemes` are the URL schemes that it claims, in lower case. `open` takes
+    the URL as it was given and returns a storage, without `setup`; it is the first place to import a
+    driver, whose `ImportError` becomes `MissingDriver` with `install` as the way out.
+
+    `persistent` says that what was committed is there after the process ended, `shared` that several
+    processes may work on one store; the conformance suite holds the adapter to what it says.
+    `api` is the version of the storage contract that the adapter was written for.
+    """
+
+    name: str
+    schemes: tuple[str, ...]
+    open: Callable[[str], Storage]
+    install: str = ""
+    persistent: bool = True
+    shared: bool = True
+    api: int = API
+
+
+@hookspec
+def mobync_storage_adapters() -> Iterable[Adapter]:
+    """Return the descriptors of the adapters that this distribution has."""
+    raise NotImplementedError  # a specification: pluggy never calls it

@@ -1,0 +1,143 @@
+"""The storage contract: all that the engine asks of a store.
+
+A storage keeps, per owner, a clock and a set of records. It stores the records, orders them by
+their clock, and compares clocks; it understands nothing of what a record's `body` says. All
+its writes go through one call, `commit`, a compare-and-commit on the owner's clock: the one shape that
+is honestly atomic on SQL, on a standalone document store and on a sharded key-value store alike.
+
+The contract's version is `mobync_core.Adapter.api`. What is added to it later is keyword-only and
+defaulted, so that an adapter written today goes on working.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, runtime_checkable
+
+Key: TypeAlias = tuple[str, str]
+"""(model, id): what names a record within its owner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One entry of an owner, live or a tombstone, however often it was changed.
+
+    `model` and `id` are at most 255 bytes of UTF-8 and are compared byte by byte. `clock` is when it last
+    changed; no two records of an owner share one. `changed_at` is the server's UTC time of that change in
+    ms, for people and purges, never for order. `body` is opaque JSON text, up to the application's limit
+    on records (1 MiB unless it says otherwise), which must come back as it was.
+    """
+
+    model: str
+    id: str
+    clock: int
+    deleted: bool
+    changed_at: int
+    body: str
+
+    @property
+    def key(self) -> Key:
+        return self.model, self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a commit leaves beside the records, such as history or a parked diff. Never read by `load`.
+
+    `kind` is at most 32 bytes of ASCII, `key` at most 1,024 bytes of UTF-8, `body` opaque text. A note
+    replaces one of the same (owner, kind, key).
+    """
+
+    kind: str
+    key: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What an owner held at one moment.
+
+    `clock` is the next clock (0 for an owner never seen), `epoch` a random id made with the owner ("" for one
+    never seen), `purged` the greatest clock of a tombstone that was removed (-1: none was).
+
+    `changed` are the records whose clock is at or after the `since` of the load, by clock, cut at its
+    `limit`. `named` are the records of its `keys` that exist, in any order; a record may be in both.
+    """
+
+    clock: int
+    epoch: str
+    purged: int
+    changed: Sequence[Record]
+    named: Sequence[Record] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """One change of an owner, done whole or not at all.
+
+    `expected` is the clock that the owner must have (0: must never have been seen, or have been erased),
+    `clock` the new one, always greater. `epoch` and `purged` replace the owner's. `put` are records to
+    write, new or not; `remove` the keys of records to forget without a tombstone. No key is in both.
+    `notes` are to be written, `forget` are the (kind, key) of notes to remove.
+    """
+
+    expected: int
+    clock: int
+    epoch: str
+    purged: int = -1
+    put: Sequence[Record] = ()
+    remove: Sequence[Key] = ()
+    notes: Sequence[Note] = ()
+    forget: Sequence[tuple[str, str]] = ()
+
+
+@runtime_checkable
+class Storage(Protocol):
+    """All that an engine asks of a store.
+
+    Its calls block. One instance may be shared by threads, and any number of processes may work on
+    one store. An owner is at most 255 bytes of UTF-8, compared byte by byte. Every method may raise
+    `StorageUnavailable`; a driver's own errors are never raised bare, and no error, message or repr
+    holds a password.
+    """
+
+    def setup(self) -> None:
+        """Create what is missing in the store.
+
+        Safe to repeat, and to be done by two processes at once. Raises `SchemaError` if the store
+        holds a newer layout than this adapter knows.
+        """
+
+    def load(self, owner: str, *, since: int, keys: Collection[Key] = (), limit: int | None = None) -> Snapshot:
+        """Read what the owner held at one moment; see `Snapshot` for what it holds.
+
+        A store without snapshots reads the clock first: a commit that falls between then makes the next
+        one conflict. A record that an open transaction still hides must not be skipped for good, so the clock
+        is taken inside the transaction that commits, under a lock on the owner.
+        """
+
+    def commit(self, owner: str, commit: Commit) -> None:
+        """Write all of `commit`, or raise and leave no trace.
+
+        Raises `ConflictError` if the owner's clock is not `commit.expected`, and `RecordRejected` if the
+        store itself refuses a record. When it returns, the change survives a crash of the process and,
+        where the store is set to do so, of its machine.
+        """
+
+    def notes(
+        self, owner: str, kind: str, *, prefix: str = "", after: str = "", limit: int | None = None
+    ) -> Iterator[Note]:
+        """Read the notes of one kind whose key starts with `prefix` and is greater than `after`, by key.
+
+        Keys are ordered by their UTF-8 bytes.
+        """
+
+    def owners(self, *, prefix: str = "") -> Iterator[str]:
+        """Read the owners whose name starts with `prefix`, each once, in any order. For tools."""
+
+    def erase(self, owner: str) -> None:
+        """Remove all that the owner has: records, notes, clock and epoch. No error if there is nothing."""
+
+    def close(self) -> None:
+        """Give back what the storage itself opened. Safe to repeat; what was handed in stays open."""
