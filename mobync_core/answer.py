@@ -1,0 +1,198 @@
+"""The answer: the diffs that turn the client's state into the server's (protocol, "The answer" and "Pages")."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from mobync_core.diffs import ECHO, Edit
+from mobync_core.limits import TIMESTAMP_MAX
+from mobync_core.merge import Batch, Merged, Named
+from mobync_core.records import Entry, entry_of
+from mobync_core.storage import Key, Record, Snapshot
+from mobync_core.wire import Diff, DiffType
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Answer(Struct, frozen=True):
+    """What to tell: `diffs`, and the client's next base. `has_more` says that the page was cut."""
+
+    clock: int
+    diffs: list[Diff]
+    has_more: bool
+
+
+def answer(
+    owner: str, snapshot: Snapshot, batch: Batch, merged: Merged, *, atomic: bool = False, limit: int | None = None
+) -> Answer:
+    """Tell a client what it lacks after `merged`.
+
+    `atomic` is for a client that applies an answer in one transaction and keeps its queue in the order made. `limit`
+    is the most records changed at or after the base to tell; `snapshot` must have been loaded with one more, or all.
+    """
+    paged = limit is not None
+    changed, clock = _page(snapshot, batch, merged, limit)
+    teller = _Teller(owner, {edit.id for edit in batch.edits}, atomic=atomic)
+    for record in changed:
+        _tell_unnamed(teller, entry_of(record), batch.base, paged=paged)
+    absent = []
+    for key, named in merged.named.items():
+        if named.entry is None:
+            absent.append(key)
+        elif named.entry.clock < clock:  # what lies beyond the page comes with a later one
+            _tell_named(teller, named.entry, named, batch.base, paged=paged)
+    teller.absent(absent, clock - 1)
+    return Answer(clock, teller.in_order(), clock < merged.clock)
+
+
+def _page(snapshot: Snapshot, batch: Batch, merged: Merged, limit: int | None) -> tuple[list[Record], int]:
+    """Return the records to tell that the batch does not name, and the clock that the page ends before."""
+    unnamed = [record for record in snapshot.changed if record.key not in merged.named]
+    if limit is None:
+        return unnamed, merged.clock
+    if len(snapshot.changed) > limit:
+        end = snapshot.changed[limit - 1].clock + 1
+    else:
+        clocks = [record.clock for record in unnamed]
+        clocks += [named.entry.clock for named in merged.named.values() if named.entry is not None]
+        clocks = sorted(clock for clock in clocks if clock >= batch.base)
+        if len(clocks) <= limit:
+            return unnamed, merged.clock
+        end = clocks[limit - 1] + 1
+    return [record for record in unnamed if record.clock < end], end
+
+
+def _tell_unnamed(teller: _Teller, entry: Entry, base: int, *, paged: bool) -> None:
+    body = entry.body
+    if entry.deleted:
+        # On a later page, the client may hold by its own push what was born after the base that it sends.
+        if body.created < base or paged or not teller.atomic:
+            teller.delete(entry)
+    elif body.created < base and not paged:
+        teller.update(entry, [name for name, register in body.fields.items() if register.clock >= base])
+    elif body.life == 1 and entry.clock == body.created:
+        teller.create(entry)
+    else:
+        teller.replace(entry)
+
+
+def _tell_named(teller: _Teller, entry: Entry, named: Named, base: int, *, paged: bool) -> None:
+    edits = [edit for edit, _ in named.judged]
+    if entry.deleted:
+        if edits[-1].id != entry.body.deleted_by:
+            teller.delete(entry)
+    elif paged or _needs_replacing(entry, named) or not _in_this_life(entry, edits, base):
+        teller.replace(entry)
+    else:
+        teller.update(entry, _fields_to_tell(entry, edits, base, atomic=teller.atomic))
+
+
+def _needs_replacing(entry: Entry, named: Named) -> bool:
+    """Say whether the client may hold of the record what no update would mend."""
+    if any(verdict.result == "refused" for _, verdict in named.judged):
+        return True
+    edits = [edit for edit, _ in named.judged]
+    kinds = [edit.type for edit in edits]
+    if "create" in kinds and ("delete" in kinds or kinds.count("create") > 1 or kinds[0] != "create"):
+        return True
+    return any(name not in entry.body.fields for edit in edits for name in edit.fields)
+
+
+def _in_this_life(entry: Entry, edits: Sequence[Edit], base: int) -> bool:
+    for index, edit in enumerate(edits):
+        if edit.id == entry.body.created_by:
+            return all(later.type != "delete" for later in edits[index:])
+    return entry.body.created < base and all(edit.type != "delete" for edit in edits)
+
+
+def _fields_to_tell(entry: Entry, edits: Sequence[Edit], base: int, *, atomic: bool) -> list[str]:
+    setters: dict[str, list[str]] = {}
+    for edit in edits:
+        for name in edit.fields:
+            setters.setdefault(name, []).append(edit.id)
+    own_create = any(edit.id == entry.body.created_by for edit in edits)
+    told = []
+    for name, register in entry.body.fields.items():
+        by = setters.get(name)
+        if by is None:
+            if own_create or register.clock >= base:
+                told.append(name)
+        # A plain client may apply what it was told, then send diffs of one field out of their order.
+        elif register.written_by != by[-1] or not (atomic or len(by) == 1):
+            told.append(name)
+    return told
+
+
+class _Teller:
+    """Makes the answered diffs, each with an id that only this server issues."""
+
+    def __init__(self, owner: str, sent_ids: Collection[str], *, atomic: bool) -> None:
+        self.atomic = atomic
+        self._owner = owner
+        self._sent_ids = sent_ids
+        self._diffs: list[Diff] = []
+
+    def delete(self, entry: Entry) -> None:
+        self._tell("delete", entry.key, entry.clock, entry.body.floor)
+
+    def create(self, entry: Entry) -> None:
+        self._tell("create", entry.key, entry.clock, _stamp(entry, entry.body.fields), entry.values())
+
+    def update(self, entry: Entry, names: Sequence[str]) -> None:
+        if names:
+            fields = entry.body.fields
+            self._tell(
+                "update", entry.key, entry.clock, _stamp(entry, names), {name: fields[name].value for name in names}
+            )
+
+    def replace(self, entry: Entry) -> None:
+        """Tell the whole record, whatever the client holds of it.
+
+        A plain client understands a delete and a create, told in this order by their timestamps.
+        """
+        if self.atomic:
+            self.create(entry)
+            return
+        stamp = max(1, _stamp(entry, entry.body.fields))
+        self._tell("delete", entry.key, entry.clock, stamp - 1)
+        self._tell("create", entry.key, entry.clock, stamp, entry.values())
+
+    def absent(self, keys: Iterable[Key], clock: int) -> None:
+        """Tell the client to delete what never came to be, each at a timestamp that nothing else has then."""
+        taken = {diff.utc_timestamp for diff in self._diffs if diff.logical_clock == clock}
+        stamp = 0
+        for key in keys:
+            while stamp in taken:
+                stamp += 1
+            self._tell("delete", key, clock, stamp)
+            stamp += 1
+
+    def in_order(self) -> list[Diff]:
+        return sorted(self._diffs, key=lambda diff: (diff.logical_clock, diff.utc_timestamp))
+
+    def _tell(self, kind: DiffType, key: Key, clock: int, stamp: int, values: dict[str, Any] | None = None) -> None:
+        model, record = key
+        digest = blake2b(f"{model}\0{record}".encode(), digest_size=8).hexdigest()
+        name = f"{ECHO}{clock}:{kind}:{digest}"
+        while name in self._sent_ids:  # a client that has this id in its queue could not store it again
+            name += "+"
+        self._diffs.append(
+            Diff(
+                id=name,
+                owner=self._owner,
+                logical_clock=clock,
+                utc_timestamp=min(max(stamp, 0), TIMESTAMP_MAX),
+                type=kind,
+                model=model,
+                json_data=_encode({"id": record, **(values or {})}).decode(),
+            )
+        )
+
+
+def _stamp(entry: Entry, names: Iterable[str]) -> int:
+    return max((entry.body.fields[name].stamp for name in names), default=0)

@@ -1,0 +1,320 @@
+"""The merge: a pure function from what an owner held and what a client sent to what it holds then.
+
+The rules, and their numbers in the comments, are those of `docs/protocol.md`, "The merge".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from mobync_core.diffs import Edit, Refusal
+from mobync_core.records import Body, Entry, Register, entry_of
+from mobync_core.storage import Key, Snapshot
+from mobync_core.wire import Lost, Result
+
+
+class Batch(Struct, frozen=True):
+    """What a client sent: its edits in the order that they came, echoes among them.
+
+    It has seen every change whose clock is smaller than `base`. `in_order` says that it keeps its queue in the
+    order made, even within a millisecond.
+    """
+
+    base: int
+    edits: Sequence[Edit]
+    in_order: bool = False
+
+
+class Verdict(Struct):
+    """What became of one edit."""
+
+    result: Result
+    code: str = ""
+    reason: str = ""
+    lost: list[Lost] = []
+
+
+class Named(Struct):
+    """A record that the batch is about: how it is now (None: there is none), and its edits in the order judged."""
+
+    entry: Entry | None
+    judged: list[tuple[Edit, Verdict]]
+
+
+class Merged(Struct):
+    """What the merge found.
+
+    `clock` is the owner's next one. `changed` are the records to write; those at the end may have only a risen
+    floor. `verdicts` go with the batch's edits.
+    """
+
+    clock: int
+    changed: list[Entry]
+    named: dict[Key, Named]
+    verdicts: list[Verdict]
+
+
+def merge(snapshot: Snapshot, batch: Batch, *, now: int, rejected: Mapping[Key, Refusal] | None = None) -> Merged:
+    """Judge every edit of `batch` against what the owner held.
+
+    `snapshot.named` must hold the records that the batch is about. `now` is the UTC time in ms. The edits of the
+    records in `rejected` are refused, for the reason given there.
+    """
+    held = {record.key: record for record in snapshot.named}
+    verdicts: list[Verdict] = []
+    sent: dict[Key, list[tuple[Edit, Verdict]]] = {}
+    slots: list[Key] = []
+    for edit in batch.edits:
+        verdict = _first_verdict(edit, rejected)
+        verdicts.append(verdict)
+        if edit.key is not None:
+            sent.setdefault(edit.key, []).append((edit, verdict))
+            slots.append(edit.key)
+
+    merges: dict[Key, _RecordMerge] = {}
+    for key, pairs in sent.items():
+        record = held.get(key)
+        merges[key] = _RecordMerge(key, entry_of(record) if record is not None else None, pairs, batch)
+
+    # Every record that changes gets a clock of its own, in the order in which the batch first changes it.
+    clock = snapshot.clock
+    changed: list[Entry] = []
+    for key in slots:
+        one = merges[key]
+        if one.step(clock, now):
+            assert one.entry is not None
+            changed.append(one.entry)
+            clock += 1
+    changed += [one.entry for one in merges.values() if one.entry and one.floor_rose and not one.changed]
+    if changed:
+        clock = max(clock, snapshot.clock + 1)
+    elif batch.edits:  # the client must be advanced, or it would not take what it is told
+        clock = max(clock, batch.base + 1)
+    return Merged(
+        clock,
+        changed,
+        {key: Named(one.entry, one.pairs) for key, one in merges.items()},
+        verdicts,
+    )
+
+
+def _first_verdict(edit: Edit, rejected: Mapping[Key, Refusal] | None) -> Verdict:
+    if edit.is_echo:
+        return Verdict("echo", reason="this server issued it; it is no edit")
+    refusal = edit.refusal
+    if refusal is None and rejected and edit.key is not None:
+        refusal = rejected.get(edit.key)
+    if refusal is not None:
+        return Verdict("refused", refusal.code, refusal.reason)
+    return Verdict("applied")
+
+
+class _RecordMerge:
+    """The merge of one record: judges its edits one at a time, in order."""
+
+    def __init__(self, key: Key, entry: Entry | None, pairs: list[tuple[Edit, Verdict]], batch: Batch) -> None:
+        self.key = key
+        self.entry = entry
+        self.pairs = pairs
+        self.changed = False
+        self.floor_rose = False
+        self._base = batch.base
+        self._earlier: set[str] = set()  # ids of the batch's diffs of this record so far
+        self._own_life = False  # a create earlier in the batch was taken, and not deleted since
+        self._next = 0
+        if len(pairs) > 1 and not batch.in_order:
+            self.pairs = _in_order_made(entry, pairs, batch.base)
+        if entry is not None:
+            _mark_repeated(entry.body, self.pairs)
+        if len(pairs) > 1:
+            _mark_cancelled(self.pairs)
+
+    def step(self, clock: int, now: int) -> bool:
+        """Judge the next edit. Return True if it is the first to change the record, which then has `clock`."""
+        edit, verdict = self.pairs[self._next]
+        self._next += 1
+        first = False
+        if verdict.result == "applied":
+            before = self.changed
+            if edit.type == "delete":
+                self._delete(edit, verdict, clock, now)
+            else:
+                self._edit(edit, verdict, clock, now)
+            first = self.changed and not before
+        elif verdict.result == "repeated" and edit.type != "update":
+            self._own_life = edit.type == "create"
+        self._earlier.add(edit.id)
+        return first
+
+    def _seen(self, clock: int, written_by: str) -> bool:
+        return clock < self._base or written_by in self._earlier
+
+    def _touch(self, entry: Entry, clock: int, now: int) -> None:
+        if not self.changed:
+            self.changed = True
+            entry.clock = clock
+            entry.changed_at = now
+
+    def _delete(self, edit: Edit, verdict: Verdict, clock: int, now: int) -> None:
+        self._own_life = False
+        entry = self.entry
+        if entry is None or entry.deleted:  # 1
+            verdict.reason = "there is no such record to delete"
+            return
+        body = entry.body
+        if body.life > 1 and not self._seen(body.created, body.created_by):  # 3
+            verdict.result = "dropped"
+            verdict.reason = f"it was meant for an earlier life; the record was created again by {body.created_by}"
+            return
+        self._touch(entry, clock, now)  # 2
+        entry.deleted = True
+        body.deleted_by = edit.id
+        body.floor = max(body.floor, edit.timestamp, *(field.stamp for field in body.fields.values()))
+        body.fields = {}
+
+    def _edit(self, edit: Edit, verdict: Verdict, clock: int, now: int) -> None:
+        entry = self.entry
+        if entry is None:  # 4
+            if edit.type == "update":
+                verdict.result, verdict.code = "refused", "no_such_object"
+                verdict.reason = "there is no such record to update"
+                return
+            self.entry = entry = Entry(self.key, 0, False, 0, Body(0, ""))
+            self._begin_life(entry, edit, clock, now)
+        elif entry.deleted:
+            self._edit_deleted(entry, edit, verdict, clock, now)
+        else:
+            self._edit_alive(entry, edit, verdict, clock, now)
+
+    def _edit_deleted(self, entry: Entry, edit: Edit, verdict: Verdict, clock: int, now: int) -> None:
+        body = entry.body
+        if edit.type == "create" and self._seen(entry.clock, body.deleted_by):  # 5
+            body.life += 1
+            entry.deleted = False
+            self._begin_life(entry, edit, clock, now)
+            return
+        verdict.result = "dropped"
+        verdict.reason = f"the record was deleted by {body.deleted_by}, which this device had not seen"
+        if edit.timestamp > body.floor:
+            body.floor = edit.timestamp
+            self.floor_rose = True
+
+    def _begin_life(self, entry: Entry, edit: Edit, clock: int, now: int) -> None:
+        self._touch(entry, clock, now)
+        body = entry.body
+        body.created, body.created_by = entry.clock, edit.id
+        stamp = max(edit.timestamp, body.floor + 1)
+        body.fields = {name: Register(value, stamp, entry.clock, edit.id) for name, value in edit.fields.items()}
+        self._own_life = True
+
+    def _edit_alive(self, entry: Entry, edit: Edit, verdict: Verdict, clock: int, now: int) -> None:
+        body = entry.body
+        seen_life = self._seen(body.created, body.created_by)
+        if edit.type == "create":
+            self._own_life = True
+        elif not (seen_life or self._own_life or body.life == 1):  # 6
+            verdict.result = "dropped"
+            verdict.reason = f"it was meant for an earlier life; the record was created again by {body.created_by}"
+            return
+        won: dict[str, tuple[Any, int]] = {}
+        lost: list[Lost] = []
+        for name, value in edit.fields.items():  # 7
+            register = body.fields.get(name)
+            if register is None:
+                if seen_life or edit.timestamp > body.floor:
+                    won[name] = value, max(edit.timestamp, body.floor + 1)
+                else:
+                    lost.append(Lost(field=name, value=value, stamp=body.floor))
+            elif edit.timestamp >= register.stamp or self._seen(register.clock, register.written_by):
+                won[name] = value, max(edit.timestamp, register.stamp + 1)
+            else:
+                lost.append(
+                    Lost(
+                        field=name,
+                        value=value,
+                        stamp=register.stamp,
+                        kept=register.value,
+                        written_by=register.written_by,
+                    )
+                )
+        if won:
+            self._touch(entry, clock, now)
+            for name, (value, stamp) in won.items():
+                body.fields[name] = Register(value, stamp, entry.clock, edit.id)
+        if lost:
+            verdict.result, verdict.lost = "merged", lost
+            verdict.reason = "edits made elsewhere without knowing of it, and later, won these fields"
+
+
+def _mark_repeated(body: Body, pairs: Sequence[tuple[Edit, Verdict]]) -> None:
+    """Mark the diffs that the record remembers, and all before them: an earlier delivery applied them."""
+    remembered = {register.written_by for register in body.fields.values()}
+    remembered.add(body.created_by)
+    remembered.add(body.deleted_by)
+    for last in range(len(pairs) - 1, -1, -1):
+        edit, verdict = pairs[last]
+        if verdict.result == "applied" and edit.id in remembered:
+            for _, earlier in pairs[: last + 1]:
+                if earlier.result == "applied":
+                    earlier.result = "repeated"
+                    earlier.reason = "an earlier delivery of this diff, or of a later one, was applied"
+            return
+
+
+def _mark_cancelled(pairs: Sequence[tuple[Edit, Verdict]]) -> None:
+    """Mark each create and all up to the delete that follows it: what came and went offline."""
+    span: list[Verdict] = []
+    for edit, verdict in pairs:
+        if verdict.result != "applied" or not (span or edit.type == "create"):
+            continue
+        span.append(verdict)
+        if edit.type == "delete":
+            for cancelled in span:
+                cancelled.result = "cancelled"
+                cancelled.reason = "the record was created and deleted before it was sent"
+            span = []
+
+
+def _in_order_made(entry: Entry | None, pairs: list[tuple[Edit, Verdict]], base: int) -> list[tuple[Edit, Verdict]]:
+    """Put diffs of equal (clock, timestamp) into an order that the client's store could have made.
+
+    The store refuses to create what it has; what it does not have can only be created (protocol, "The wire").
+    """
+    had = False
+    if entry is not None:
+        body = entry.body
+        gone = entry.deleted and entry.clock < base
+        had = (body.created < base and not gone) or any(edit.id == body.deleted_by for edit, _ in pairs)
+    ordered: list[tuple[Edit, Verdict]] = []
+    waiting: list[tuple[Edit, Verdict]] = []
+    for pair in [*pairs, None]:
+        if waiting and (pair is None or pair[0].order != waiting[0][0].order):
+            had = _settle(waiting, had, ordered)
+            waiting = []
+        if pair is not None:
+            waiting.append(pair)
+    return ordered
+
+
+def _settle(waiting: list[tuple[Edit, Verdict]], had: bool, ordered: list[tuple[Edit, Verdict]]) -> bool:
+    """Move `waiting`, all made in one millisecond, to `ordered`; return whether the store has the record then."""
+    while waiting:
+        kinds = [edit.type for edit, _ in waiting]
+        index = 0
+        if not had and "create" in kinds:
+            index = kinds.index("create")
+        elif had and "create" in kinds:
+            index = _first(kinds, ("update", "delete"))
+        elif had:
+            index = _first(kinds, ("update",))
+        pair = waiting.pop(index)
+        had = pair[0].type == "create" or (had and pair[0].type == "update")
+        ordered.append(pair)
+    return had
+
+
+def _first(kinds: Iterable[str], wanted: Collection[str]) -> int:
+    return next((index for index, kind in enumerate(kinds) if kind in wanted), 0)
