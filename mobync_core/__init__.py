@@ -1,0 +1,76 @@
+"""Mobync: offline sync for any Python backend and any database."""
+
+from mobync_core.diffs import Rules
+from mobync_core.engine import Mobync
+from mobync_core.errors import (
+    AdapterError,
+    AmbiguousScheme,
+    ConflictError,
+    InvalidClock,
+    InvalidData,
+    InvalidRecord,
+    InvalidURL,
+    MissingDriver,
+    MobyncError,
+    NoSuchObject,
+    ObjectExists,
+    RecordError,
+    RecordRejected,
+    RequestError,
+    ResyncRequired,
+    SchemaError,
+    ServerBusy,
+    StorageError,
+    StorageUnavailable,
+    TooLarge,
+    Unauthenticated,
+    UnknownScheme,
+    UnsupportedAdapter,
+)
+from mobync_core.hookspecs import Adapter, hookimpl
+from mobync_core.limits import Limits
+from mobync_core.plugins import open_storage
+from mobync_core.storage import Commit, Note, Record, Snapshot, Storage
+from mobync_core.wire import Diff, Lost, Outcome, SyncRequest, SyncResponse
+
+__all__ = [
+    "Adapter",
+    "AdapterError",
+    "AmbiguousScheme",
+    "Commit",
+    "ConflictError",
+    "Diff",
+    "InvalidClock",
+    "InvalidData",
+    "InvalidRecord",
+    "InvalidURL",
+    "Limits",
+    "Lost",
+    "MissingDriver",
+    "Mobync",
+    "MobyncError",
+    "NoSuchObject",
+    "Note",
+    "ObjectExists",
+    "Outcome",
+    "Record",
+    "RecordError",
+    "RecordRejected",
+    "RequestError",
+    "ResyncRequired",
+    "Rules",
+    "SchemaError",
+    "ServerBusy",
+    "Snapshot",
+    "Storage",
+    "StorageError",
+    "StorageUnavailable",
+    "SyncRequest",
+    "SyncResponse",
+    "TooLarge",
+    "Unauthenticated",
+    "UnknownScheme",
+    "UnsupportedAdapter",
+    "hookimpl",
+    "open_storage",
+]

@@ -1,0 +1,273 @@
+"""The engine: one read, one pure function, one write."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from mobync_core import wire
+from mobync_core.answer import answer
+from mobync_core.attempts import Attempts
+from mobync_core.diffs import DiffReader, Edit, Rules
+from mobync_core.errors import (
+    InvalidClock,
+    InvalidData,
+    InvalidRecord,
+    NoSuchObject,
+    ObjectExists,
+    ResyncRequired,
+    TooLarge,
+)
+from mobync_core.limits import Limits, identifier_fault
+from mobync_core.merge import Batch, Merged
+from mobync_core.plugins import open_storage
+from mobync_core.records import Entry, entry_of
+from mobync_core.storage import Key, Snapshot, Storage
+from mobync_core.wire import Outcome, SyncRequest, SyncResponse
+
+_NOTHING = 2**62  # a `since` that no clock reaches
+
+
+def utc_now() -> int:
+    """Return the UTC time in ms."""
+    return time.time_ns() // 1_000_000
+
+
+class Mobync:
+    """Synchronizes any number of devices per owner over one storage.
+
+    `storage` is a `Storage` or a URL such as ``sqlite:///app.db``. One that was opened from a URL is closed by
+    `close`; one that was handed in is not. `setup` creates what is missing in the store. `rules` are the
+    application's own, `limits` what a request may be, and `now` returns the UTC time in ms.
+
+    One instance may be shared by threads; any number of processes may work on one store, if its adapter says so.
+    Raises `AdapterError` if there is no adapter for the URL, and what the storage's `setup` raises.
+    """
+
+    def __init__(
+        self,
+        storage: Storage | str,
+        *,
+        rules: Rules | None = None,
+        limits: Limits | None = None,
+        setup: bool = True,
+        now: Callable[[], int] = utc_now,
+    ) -> None:
+        self.limits = limits if limits is not None else Limits()
+        self._reader = DiffReader(self.limits, rules)
+        self._now = now
+        self._opened = isinstance(storage, str)
+        self.storage: Storage = open_storage(storage) if isinstance(storage, str) else storage
+        self._attempts = Attempts(self.storage, self.limits, now)
+        if setup:
+            try:
+                self.storage.setup()
+            except BaseException:
+                self.close()
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the storage, if it was opened from a URL here."""
+        if self._opened:
+            self.storage.close()
+
+    def apply(
+        self,
+        logical_clock: int | str,
+        diffs: Sequence[Mapping[str, Any]],
+        owner_id: str,
+        *,
+        limit: int | None = None,
+        explain: bool = False,
+        atomic: bool = False,
+        epoch: str | msgspec.UnsetType | None = msgspec.UNSET,
+    ) -> dict[str, Any]:
+        """Take what a client of `owner_id` sent, and return what to tell it, JSON-able.
+
+        `logical_clock` is the client's base, an int or a numeric string; `diffs` are dicts as they cross the wire. The
+        rest is as in a `SyncRequest`. Raises what `sync` raises.
+        """
+        if isinstance(logical_clock, str):
+            if not (logical_clock.isascii() and logical_clock.isdigit()):
+                raise InvalidData(f"logical_clock must be a number, not {logical_clock[:32]!r}")
+            logical_clock = int(logical_clock[:20])
+        if not isinstance(diffs, list | tuple):
+            raise InvalidData(f"diffs must be a list, not a {type(diffs).__name__}")
+        request = SyncRequest(
+            logical_clock=logical_clock,
+            diffs=wire.read_diffs(diffs),
+            limit=limit,
+            explain=explain,
+            atomic=atomic,
+            epoch=epoch,
+        )
+        return wire.as_dict(self.sync(owner_id, request))
+
+    def sync(self, owner_id: str, request: SyncRequest) -> SyncResponse:
+        """Take what a client of `owner_id` sent, and return what to tell it.
+
+        All that is taken is stored, or none of it; sending the same request again is safe. Raises `InvalidData`,
+        `TooLarge`, `InvalidClock`, `ResyncRequired` or `ServerBusy`, and what a rule of the application raises.
+        A diff that is refused raises nothing: its outcome says why, if the request asks to `explain`.
+        """
+        self._check_owner(owner_id)
+        wire.check_request(request)
+        if len(request.diffs) > self.limits.diffs:
+            raise TooLarge(f"the request holds {len(request.diffs)} diffs, more than {self.limits.diffs}")
+        limit = None if request.limit is None else min(request.limit, self.limits.page)
+        edits = self._reader.read(owner_id, request.diffs)
+        batch = Batch(request.logical_clock, edits, request.atomic)
+
+        def batch_for(snapshot: Snapshot) -> Batch:
+            _check_base(request, snapshot)
+            return batch
+
+        written = self._attempts.write(
+            owner_id,
+            {edit.key for edit in edits if edit.key is not None},
+            batch_for,
+            since=batch.base,
+            limit=None if limit is None else limit + 1,
+        )
+        told = answer(owner_id, written.snapshot, batch, written.merged, atomic=request.atomic, limit=limit)
+        return SyncResponse(
+            logical_clock=told.clock,
+            diffs=told.diffs,
+            has_more=told.has_more if limit is not None else msgspec.UNSET,
+            outcomes=_outcomes(edits, written.merged) if request.explain else msgspec.UNSET,
+            epoch=(written.epoch or None) if request.epoch is not msgspec.UNSET else msgspec.UNSET,
+        )
+
+    def create(self, owner_id: str, model: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Create a record for the owner's devices to receive, and return it as `get` does.
+
+        Without an ``id`` among the fields it gets a random one. The application writes as one more device that has
+        always seen everything, and is not bound by its own rules. Raises `ObjectExists` if there is a live record of
+        that id, `InvalidRecord` if a device could not take it, and `ServerBusy`.
+        """
+        values = dict(fields)
+        record = values.pop("id", None)
+        if record is None:
+            record = str(uuid.uuid4())
+        entry = self._change(owner_id, "create", (model, record), values)
+        return _live(entry)
+
+    def update(self, owner_id: str, model: str, record_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Set fields of a live record, and return the whole as `get` does.
+
+        Raises `NoSuchObject`, `InvalidRecord` or `ServerBusy`.
+        """
+        return _live(self._change(owner_id, "update", (model, record_id), dict(fields)))
+
+    def delete(self, owner_id: str, model: str, record_id: str) -> None:
+        """Delete a live record. Raises `NoSuchObject`, `InvalidRecord` or `ServerBusy`."""
+        self._change(owner_id, "delete", (model, record_id), {})
+
+    def get(self, owner_id: str, model: str, record_id: str) -> dict[str, Any] | None:
+        """Return the fields of a live record, ``id`` among them, or None if there is none. Raises `ServerBusy`."""
+        self._check_owner(owner_id)
+        if self._reader.key_fault(model, record_id):
+            return None
+        snapshot = self._attempts.load(owner_id, since=_NOTHING, keys=[(model, record_id)])
+        for record in snapshot.named:
+            if not record.deleted:
+                return _live(entry_of(record))
+        return None
+
+    def records(self, owner_id: str, model: str) -> Iterator[dict[str, Any]]:
+        """Read the owner's live records of a model, each once, in the order of their last change.
+
+        They are read page by page: a record that changes meanwhile is told as it is when its page is read, and
+        one that is created meanwhile may or may not be told. Raises `ServerBusy`.
+        """
+        self._check_owner(owner_id)
+        told: set[str] = set()
+        since = 0
+        while True:
+            page = self._attempts.load(owner_id, since=since, limit=1000).changed
+            for record in page:
+                if record.model == model and record.id not in told and not record.deleted:
+                    told.add(record.id)
+                    yield _live(entry_of(record))
+            if len(page) < 1000:
+                return
+            since = page[-1].clock + 1
+
+    def _change(self, owner_id: str, kind: wire.DiffType, key: Key, fields: dict[str, Any]) -> Entry:
+        self._check_owner(owner_id)
+        fault = self._reader.key_fault(*key) or self._reader.fields_fault(fields)
+        if kind == "update" and not fields:
+            fault = "an update must set a field"
+        if "id" in fields:
+            fault = "a record's id cannot be updated"
+        if fault:
+            raise InvalidRecord(f"{kind} of {key[0]}/{key[1]}: {fault}")
+        edit = Edit(str(uuid.uuid4()), kind, key, self._now(), fields)
+
+        def batch_for(snapshot: Snapshot) -> Batch:
+            alive = any(not record.deleted for record in snapshot.named)
+            if kind == "create" and alive:
+                raise ObjectExists(f"{key[0]}/{key[1]} exists already")
+            if kind != "create" and not alive:
+                raise NoSuchObject(f"there is no {key[0]}/{key[1]} to {kind}")
+            return Batch(snapshot.clock, [edit], in_order=True)
+
+        merged = self._attempts.write(owner_id, [key], batch_for, since=_NOTHING).merged
+        verdict = merged.verdicts[0]
+        if verdict.result == "refused":
+            raise InvalidRecord(f"{kind} of {key[0]}/{key[1]}: {verdict.reason}")
+        entry = merged.named[key].entry
+        assert entry is not None
+        return entry
+
+    @staticmethod
+    def _check_owner(owner_id: str) -> None:
+        if fault := identifier_fault(owner_id):
+            raise InvalidData(f"the owner {fault}")
+
+
+def _check_base(request: SyncRequest, snapshot: Snapshot) -> None:
+    base = request.logical_clock
+    if isinstance(request.epoch, str) and request.epoch != snapshot.epoch:
+        raise InvalidClock("the epoch is not this owner's: the server was restored; offer everything again at base 0")
+    if base > snapshot.clock:
+        raise InvalidClock(
+            f"the base {base} is ahead of this server's clock {snapshot.clock}: it lost data; offer everything again "
+            "at base 0"
+        )
+    if 0 < base <= snapshot.purged:
+        raise ResyncRequired(
+            f"the base {base} is not after {snapshot.purged}, the last tombstone purged: fetch the whole list at base 0"
+        )
+
+
+def _outcomes(edits: Sequence[Edit], merged: Merged) -> list[Outcome]:
+    return [
+        Outcome(
+            id=edit.id,
+            result=verdict.result,
+            model=edit.key[0] if edit.key else "",
+            record=edit.key[1] if edit.key else "",
+            code=verdict.code,
+            reason=verdict.reason,
+            lost=verdict.lost,
+        )
+        for edit, verdict in zip(edits, merged.verdicts, strict=True)
+    ]
+
+
+def _live(entry: Entry) -> dict[str, Any]:
+    return {"id": entry.key[1], **entry.values()}
