@@ -70,8 +70,9 @@ def _page(snapshot: Snapshot, batch: Batch, merged: Merged, limit: int | None) -
 def _tell_unnamed(teller: _Teller, entry: Entry, base: int, *, paged: bool) -> None:
     body = entry.body
     if entry.deleted:
-        # On a later page, the client may hold by its own push what was born after the base that it sends.
-        if body.created < base or paged or not teller.atomic:
+        # What was born after the base the client does not hold, but for an earlier life of it, and, on a later page,
+        # what it pushed itself.
+        if not teller.atomic or body.created < base or body.life > 1 or paged:
             teller.delete(entry)
     elif body.created < base and not paged:
         teller.update(entry, [name for name, register in body.fields.items() if register.clock >= base])
@@ -84,7 +85,7 @@ def _tell_unnamed(teller: _Teller, entry: Entry, base: int, *, paged: bool) -> N
 def _tell_named(teller: _Teller, entry: Entry, named: Named, base: int, *, paged: bool) -> None:
     edits = [edit for edit, _ in named.judged]
     if entry.deleted:
-        if edits[-1].id != entry.body.deleted_by:
+        if named.unsure or edits[-1].id != entry.body.deleted_by:
             teller.delete(entry)
     elif paged or _needs_replacing(entry, named) or not _in_this_life(entry, edits, base):
         teller.replace(entry)
@@ -94,7 +95,7 @@ def _tell_named(teller: _Teller, entry: Entry, named: Named, base: int, *, paged
 
 def _needs_replacing(entry: Entry, named: Named) -> bool:
     """Say whether the client may hold of the record what no update would mend."""
-    if any(verdict.result == "refused" for _, verdict in named.judged):
+    if named.unsure or any(verdict.result == "refused" for _, verdict in named.judged):
         return True
     edits = [edit for edit, _ in named.judged]
     kinds = [edit.type for edit in edits]

@@ -5,7 +5,7 @@ The rules, and their numbers in the comments, are those of `docs/protocol.md`, "
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -13,6 +13,7 @@ from msgspec import Struct
 from mobync_core.diffs import Edit, Refusal
 from mobync_core.records import Body, Entry, Register, entry_of
 from mobync_core.storage import Key, Snapshot
+from mobync_core.ties import in_order_made
 from mobync_core.wire import Lost, Result
 
 
@@ -38,10 +39,14 @@ class Verdict(Struct):
 
 
 class Named(Struct):
-    """A record that the batch is about: how it is now (None: there is none), and its edits in the order judged."""
+    """A record that the batch is about: how it is now (None: there is none), and its edits in the order judged.
+
+    `unsure` says that the client may have made them in another order, and have another row than that leaves.
+    """
 
     entry: Entry | None
     judged: list[tuple[Edit, Verdict]]
+    unsure: bool
 
 
 class Merged(Struct):
@@ -96,7 +101,7 @@ def merge(snapshot: Snapshot, batch: Batch, *, now: int, rejected: Mapping[Key, 
     return Merged(
         clock,
         changed,
-        {key: Named(one.entry, one.pairs) for key, one in merges.items()},
+        {key: Named(one.entry, one.pairs, one.unsure) for key, one in merges.items()},
         verdicts,
     )
 
@@ -125,8 +130,11 @@ class _RecordMerge:
         self._earlier: set[str] = set()  # ids of the batch's diffs of this record so far
         self._own_life = False  # a create earlier in the batch was taken, and not deleted since
         self._next = 0
+        self.unsure = False
         if len(pairs) > 1 and not batch.in_order:
-            self.pairs = _in_order_made(entry, pairs, batch.base)
+            edits, self.unsure = in_order_made(entry, [edit for edit, _ in pairs], batch.base)
+            verdicts = {id(edit): verdict for edit, verdict in pairs}
+            self.pairs = [(edit, verdicts[id(edit)]) for edit in edits]
         if entry is not None:
             _mark_repeated(entry.body, self.pairs)
         if len(pairs) > 1:
@@ -276,45 +284,3 @@ def _mark_cancelled(pairs: Sequence[tuple[Edit, Verdict]]) -> None:
                 cancelled.result = "cancelled"
                 cancelled.reason = "the record was created and deleted before it was sent"
             span = []
-
-
-def _in_order_made(entry: Entry | None, pairs: list[tuple[Edit, Verdict]], base: int) -> list[tuple[Edit, Verdict]]:
-    """Put diffs of equal (clock, timestamp) into an order that the client's store could have made.
-
-    The store refuses to create what it has; what it does not have can only be created (protocol, "The wire").
-    """
-    had = False
-    if entry is not None:
-        body = entry.body
-        gone = entry.deleted and entry.clock < base
-        had = (body.created < base and not gone) or any(edit.id == body.deleted_by for edit, _ in pairs)
-    ordered: list[tuple[Edit, Verdict]] = []
-    waiting: list[tuple[Edit, Verdict]] = []
-    for pair in [*pairs, None]:
-        if waiting and (pair is None or pair[0].order != waiting[0][0].order):
-            had = _settle(waiting, had, ordered)
-            waiting = []
-        if pair is not None:
-            waiting.append(pair)
-    return ordered
-
-
-def _settle(waiting: list[tuple[Edit, Verdict]], had: bool, ordered: list[tuple[Edit, Verdict]]) -> bool:
-    """Move `waiting`, all made in one millisecond, to `ordered`; return whether the store has the record then."""
-    while waiting:
-        kinds = [edit.type for edit, _ in waiting]
-        index = 0
-        if not had and "create" in kinds:
-            index = kinds.index("create")
-        elif had and "create" in kinds:
-            index = _first(kinds, ("update", "delete"))
-        elif had:
-            index = _first(kinds, ("update",))
-        pair = waiting.pop(index)
-        had = pair[0].type == "create" or (had and pair[0].type == "update")
-        ordered.append(pair)
-    return had
-
-
-def _first(kinds: Iterable[str], wanted: Collection[str]) -> int:
-    return next((index for index, kind in enumerate(kinds) if kind in wanted), 0)

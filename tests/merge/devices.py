@@ -1,0 +1,74 @@
+"""A client that applies answers in one transaction, keeps its queue in order, and may ask for pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Key = tuple[str, str]
+
+
+class AtomicDevice:
+    """What protocol.md asks of such a client: a create replaces, and moves nothing unless all of it is applied."""
+
+    def __init__(self, *, now: Callable[[], int], page: int | None = None) -> None:
+        self.rows: dict[Key, dict[str, Any]] = {}
+        self.clock = 0
+        self.has_more = False
+        self._now = now
+        self._page = page
+        self._queue: list[dict[str, Any]] = []
+        self._made = 0
+
+    def create(self, model: str, record: str, fields: dict[str, Any]) -> bool:
+        if (model, record) in self.rows:
+            return False
+        self.rows[model, record] = dict(fields)
+        self._put("create", model, {"id": record, **fields})
+        return True
+
+    def update(self, model: str, record: str, fields: dict[str, Any]) -> None:
+        if (model, record) in self.rows:
+            self.rows[model, record].update(fields)
+        self._put("update", model, {"id": record, **fields})
+
+    def delete(self, model: str, record: str) -> None:
+        self.rows.pop((model, record), None)
+        self._put("delete", model, {"id": record})
+
+    def request(self) -> dict[str, Any]:
+        asked = {"limit": self._page} if self._page else {}
+        return {"logical_clock": self.clock, "diffs": list(self._queue), "atomic": True, **asked}
+
+    def receive(self, answer: Mapping[str, Any], *, survive: int | None = None) -> bool:
+        if survive is not None:
+            return False  # killed before its transaction ended
+        for diff in answer["diffs"]:
+            data = json.loads(diff["json_data"])
+            key = diff["model"], data.pop("id")
+            if diff["type"] == "create":
+                self.rows[key] = data
+            elif diff["type"] == "update":
+                assert key in self.rows, f"told to update {key}, which this device does not have"
+                self.rows[key].update(data)
+            else:
+                self.rows.pop(key, None)
+        self._queue.clear()
+        self.clock = answer["logical_clock"]
+        self.has_more = answer.get("has_more", False)
+        return True
+
+    def _put(self, kind: str, model: str, data: dict[str, Any]) -> None:
+        self._made += 1
+        self._queue.append(
+            {
+                "id": f"atomic-{id(self)}-{self._made}",
+                "owner": "",
+                "logical_clock": self.clock,
+                "utc_timestamp": self._now(),
+                "type": kind,
+                "model": model,
+                "json_data": json.dumps(data),
+            }
+        )
