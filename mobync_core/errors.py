@@ -26,6 +26,9 @@
         ├── MissingDriver
         └── UnsupportedAdapter
 
+Only the tools have further ones, each beside its tool: `mobync_core.http.tokens.TokenSourceError`,
+`mobync_core.http.serving.CannotListen` and `mobync_core.demo.devices.DemoFailed`.
+
 A diff that is refused raises nothing: the others are applied, and the outcome names its code
 (protocol, "Refusals").
 """

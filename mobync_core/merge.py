@@ -254,7 +254,7 @@ class _RecordMerge:
                 body.fields[name] = Register(value, stamp, entry.clock, edit.id)
         if lost:
             verdict.result, verdict.lost = "merged", lost
-            verdict.reason = "edits made elsewhere without knowing of it, and later, won these fields"
+            verdict.reason = "edits that this device had not seen keep these fields: it did not reach their stamps"
 
 
 def _mark_repeated(body: Body, pairs: Sequence[tuple[Edit, Verdict]]) -> None:

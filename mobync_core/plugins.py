@@ -73,7 +73,8 @@ def discover() -> Discovery:
         try:
             installed += [Installed(adapter, distribution) for adapter in _adapters(entry_point)]
         except Exception as error:  # a stranger's plugin may raise anything at all
-            logger.warning("the plugin %r of %s is broken", entry_point.name, distribution, exc_info=True)
+            logger.warning("the plugin %r of %s is broken: %r", entry_point.name, distribution, error)
+            logger.debug("the plugin %r failed so", entry_point.name, exc_info=True)
             broken.append(Broken(entry_point.name, distribution, f"{type(error).__name__}: {error}"))
     return Discovery(tuple(installed), tuple(broken))
 

@@ -1,0 +1,3 @@
+from mobync_core.cli import main
+
+main()
