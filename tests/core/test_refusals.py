@@ -225,7 +225,7 @@ def test_a_rule_that_raises_refuses_the_request_and_changes_nothing(memory: Stor
 
 
 def test_values_come_back_exactly(mobync: Mobync) -> None:
-    fields = {
+    fields: dict[str, Any] = {
         "null": None,
         "yes": True,
         "least": -(2**63),

@@ -12,14 +12,14 @@ Key = tuple[str, str]
 class AtomicDevice:
     """What protocol.md asks of such a client: a create replaces, and moves nothing unless all of it is applied."""
 
-    def __init__(self, *, now: Callable[[], int], page: int | None = None) -> None:
+    def __init__(self, *, now: Callable[[], int], new_id: Callable[[], str], page: int | None = None) -> None:
         self.rows: dict[Key, dict[str, Any]] = {}
         self.clock = 0
         self.has_more = False
         self._now = now
+        self._new_id = new_id
         self._page = page
         self._queue: list[dict[str, Any]] = []
-        self._made = 0
 
     def create(self, model: str, record: str, fields: dict[str, Any]) -> bool:
         if (model, record) in self.rows:
@@ -60,10 +60,9 @@ class AtomicDevice:
         return True
 
     def _put(self, kind: str, model: str, data: dict[str, Any]) -> None:
-        self._made += 1
         self._queue.append(
             {
-                "id": f"atomic-{id(self)}-{self._made}",
+                "id": self._new_id(),
                 "owner": "",
                 "logical_clock": self.clock,
                 "utc_timestamp": self._now(),

@@ -20,7 +20,7 @@ EXAMPLES = int(os.environ.get("MOBYNC_EXAMPLES", "500"))
 _owners = itertools.count()
 devices = st.integers(0, 4)
 records = st.sampled_from(["a", "b", "c"])
-names = st.lists(st.sampled_from(["x", "y", "z"]), min_size=1, max_size=2, unique=True)
+names = st.lists(st.sampled_from(["x", "y"]), min_size=1, max_size=2, unique=True)
 
 
 class Histories(RuleBasedStateMachine):
@@ -33,7 +33,7 @@ class Histories(RuleBasedStateMachine):
     @initialize(
         seed=st.integers(0, 2**32),
         kinds=st.lists(st.sampled_from(["dart", "dart", "atomic", "pages"]), min_size=2, max_size=5),
-        offsets=st.lists(st.sampled_from([0, 0, 1, -3, 5000, 2 * DAY, -2 * DAY]), min_size=5, max_size=5),
+        offsets=st.lists(st.sampled_from([0, 1, 5000, 2 * DAY, -2 * DAY]), min_size=5, max_size=5),
     )
     def begin(self, seed: int, kinds: list[str], offsets: list[int]) -> None:
         self.world = World(self.storage, f"owner {next(_owners)}", seed, refusing=self.refusing, orderly=self.orderly)
@@ -42,7 +42,7 @@ class Histories(RuleBasedStateMachine):
             if kind == "dart":
                 self.world.add(self.world.dart(offset))
             else:
-                self.world.add(self.world.atomic(offset, page=2 if kind == "pages" else None))
+                self.world.add(self.world.atomic(offset, page=1 if kind == "pages" else None))
 
     def _index(self, device: int) -> int:
         return device % len(self.world.devices)
@@ -51,20 +51,15 @@ class Histories(RuleBasedStateMachine):
         raise NotImplementedError
 
     @rule(device=devices, record=records, names=names)
-    def create(self, device: int, record: str, names: list[str]) -> None:
+    def edit(self, device: int, record: str, names: list[str]) -> None:
         self._ticks()
         index = self._index(device)
         one = self.world.devices[index]
-        if (MODEL, record) not in one.rows:
-            assert one.create(MODEL, record, self.world.fields(one, self.offsets[index], record, names))
-
-    @rule(device=devices, record=records, names=names)
-    def update(self, device: int, record: str, names: list[str]) -> None:
-        self._ticks()
-        index = self._index(device)
-        one = self.world.devices[index]
+        fields = self.world.fields(one, self.offsets[index], record, names)
         if (MODEL, record) in one.rows:
-            one.update(MODEL, record, self.world.fields(one, self.offsets[index], record, names))
+            one.update(MODEL, record, fields)
+        else:
+            assert one.create(MODEL, record, fields)
 
     @rule(device=devices, record=records)
     def delete(self, device: int, record: str) -> None:
@@ -136,7 +131,7 @@ def storage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def run(machine: type[Histories], storage: Storage, examples: int = EXAMPLES, *, shrink: bool = True) -> None:
-    """Run a state machine on a storage."""
+    """Run a state machine on a storage; without `shrink`, on the same histories each time."""
     chosen = type(machine.__name__, (machine,), {"storage": storage})
     phases = [Phase.explicit, Phase.generate] + ([Phase.shrink] if shrink else [])
     run_state_machine_as_test(
@@ -146,6 +141,7 @@ def run(machine: type[Histories], storage: Storage, examples: int = EXAMPLES, *,
             stateful_step_count=30,
             deadline=None,
             database=None,
+            derandomize=not shrink,
             phases=phases,
             suppress_health_check=list(HealthCheck),
             print_blob=False,
