@@ -20,6 +20,7 @@ class AtomicDevice:
         self._new_id = new_id
         self._page = page
         self._queue: list[dict[str, Any]] = []
+        self._pushed = 0
 
     def create(self, model: str, record: str, fields: dict[str, Any]) -> bool:
         if (model, record) in self.rows:
@@ -39,25 +40,35 @@ class AtomicDevice:
 
     def request(self) -> dict[str, Any]:
         asked = {"limit": self._page} if self._page else {}
-        return {"logical_clock": self.clock, "diffs": list(self._queue), "atomic": True, **asked}
+        self._pushed = 0 if self.has_more else len(self._queue)  # it finishes its pages before it pushes again
+        return {"logical_clock": self.clock, "diffs": self._queue[: self._pushed], "atomic": True, **asked}
 
     def receive(self, answer: Mapping[str, Any], *, survive: int | None = None) -> bool:
         if survive is not None:
             return False  # killed before its transaction ended
+        del self._queue[: self._pushed]
         for diff in answer["diffs"]:
-            data = json.loads(diff["json_data"])
-            key = diff["model"], data.pop("id")
-            if diff["type"] == "create":
-                self.rows[key] = data
-            elif diff["type"] == "update":
-                assert key in self.rows, f"told to update {key}, which this device does not have"
-                self.rows[key].update(data)
-            else:
-                self.rows.pop(key, None)
-        self._queue.clear()
+            assert diff["type"] != "update" or self._key(diff) in self.rows, f"told to update what is not here: {diff}"
+            self._apply(diff)
+        for diff in self._queue:  # what was made meanwhile stands upon what was told
+            self._apply(diff)
         self.clock = answer["logical_clock"]
         self.has_more = answer.get("has_more", False)
         return True
+
+    @staticmethod
+    def _key(diff: Mapping[str, Any]) -> Key:
+        return diff["model"], json.loads(diff["json_data"])["id"]
+
+    def _apply(self, diff: Mapping[str, Any]) -> None:
+        data = json.loads(diff["json_data"])
+        key = diff["model"], data.pop("id")
+        if diff["type"] == "create":
+            self.rows[key] = data
+        elif diff["type"] == "update" and key in self.rows:
+            self.rows[key].update(data)
+        elif diff["type"] == "delete":
+            self.rows.pop(key, None)
 
     def _put(self, kind: str, model: str, data: dict[str, Any]) -> None:
         self._queue.append(

@@ -101,6 +101,11 @@ class AnyHistory(Histories):
         one = self.world.devices[self._index(device)]
         self.world.deliver(one, self.world.serve(one.request()), survive=steps)
 
+    @rule(device=devices)
+    def stop_after_a_page(self, device: int) -> None:
+        one = self.world.devices[self._index(device)]
+        self.world.deliver(one, self.world.serve(one.request()))
+
     @rule(device=devices, record=records, names=names, kind=st.sampled_from(["update", "delete"]))
     def edit_what_may_be_absent(self, device: int, record: str, names: list[str], kind: str) -> None:
         index = self._index(device)
@@ -145,6 +150,7 @@ def run(machine: type[Histories], storage: Storage, examples: int = EXAMPLES, *,
             phases=phases,
             suppress_health_check=list(HealthCheck),
             print_blob=False,
+            report_multiple_bugs=shrink,
         ),
     )
 
