@@ -1,0 +1,86 @@
+"""Refuses what a database would refuse, so that what runs on memory runs on a database too."""
+
+from __future__ import annotations
+
+from mobync_core.errors import StorageError
+from mobync_core.limits import identifier_fault
+from mobync_core.storage import Commit, Key, Note, Record
+
+_INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**63 - 1
+
+
+def check_commit(owner: str, commit: Commit) -> None:
+    """Raise `StorageError` if a database could not hold all of `commit`, or could not do it."""
+    _identifier("owner", owner)
+    _integer("expected clock", commit.expected)
+    _integer("clock", commit.clock)
+    _integer("purged", commit.purged)
+    _text("epoch", commit.epoch, 255)
+    if commit.clock <= commit.expected:
+        raise StorageError(f"a commit must raise the clock: {commit.clock} is not over {commit.expected}")
+    for record in commit.put:
+        _record(record)
+    for key in commit.remove:
+        _key(key)
+    for note in commit.notes:
+        _note(note)
+    for kind, name in commit.forget:
+        _note_key(kind, name)
+    put = {record.key for record in commit.put}
+    if len(put) < len(commit.put):
+        raise StorageError("a commit puts one record twice")
+    if not put.isdisjoint(commit.remove):
+        raise StorageError("a commit both puts and removes a record")
+
+
+def _record(record: Record) -> None:
+    _key(record.key)
+    _integer("clock", record.clock)
+    _integer("changed_at", record.changed_at)
+    if not isinstance(record.deleted, bool):
+        raise StorageError(f"a record's deleted is {record.deleted!r}, no bool")
+    _text("body", record.body)
+
+
+def _key(key: Key) -> None:
+    model, id = key
+    _identifier("model", model)
+    _identifier("id", id)
+
+
+def _note(note: Note) -> None:
+    _note_key(note.kind, note.key)
+    _text("note", note.body)
+
+
+def _note_key(kind: str, key: str) -> None:
+    _text("kind", kind, 32)
+    if not kind.isascii():
+        raise StorageError(f"the kind {kind!r} is not ASCII")
+    _text("key", key, 1024)
+
+
+def _identifier(what: str, text: str) -> None:
+    if fault := identifier_fault(text):
+        raise StorageError(f"the {what} {text!r} {fault}")
+
+
+def _integer(what: str, number: int) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or not _INTEGER_MIN <= number <= _INTEGER_MAX:
+        raise StorageError(f"the {what} {number!r} is no integer of 64 bits")
+
+
+def _text(what: str, text: str, most: int | None = None) -> None:
+    if not isinstance(text, str):
+        raise StorageError(f"a {what} is a {type(text).__name__}, no str")
+    if "\0" in text:
+        raise StorageError(f"a {what} holds a NUL character")
+    if text.isascii():
+        size = len(text)
+    else:
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError:
+            raise StorageError(f"a {what} holds a lone surrogate") from None
+    if most is not None and size > most:
+        raise StorageError(f"a {what} has {size} bytes of UTF-8, more than {most}")

@@ -1,0 +1,88 @@
+"""What a dialect says and does for `SQLStorage`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar, TypeAlias
+
+from sqlalchemy import Connection, Engine, TextClause
+
+from mobync_core.errors import StorageError
+from mobync_core.storage import Key, Note, Record
+
+LoadedRow: TypeAlias = tuple[int, str, str, int, bool, int, str]
+"""A tag and six columns: see `OWNER`, `CHANGED` and `NAMED`."""
+
+OWNER = 0
+"""The tag of the one row (0, epoch, '', clock, false, purged, ''); there is none for an owner never seen."""
+
+CHANGED = 1
+"""The tag of a row (1, model, id, clock, deleted, changed_at, body) of what changed since."""
+
+NAMED = 2
+"""The tag of a row (2, model, id, clock, deleted, changed_at, body) of what was asked for by its key."""
+
+
+class Dialect(ABC):
+    """The statements of one database.
+
+    The number of statements never depends on how many records, keys or notes they are about, nor does their
+    text: drivers and servers keep them prepared.
+    """
+
+    begin: ClassVar[str]
+    """Begins a transaction that is going to write."""
+
+    insert_owner: ClassVar[TextClause]
+    """Inserts (:owner, :clock, :epoch, :purged); no row and no error if the owner is there."""
+
+    utf8: ClassVar[str]
+    """Asks for the database's encoding, which must be UTF-8."""
+
+    upsert: ClassVar[str] = (
+        "ON CONFLICT (owner, model, id) DO UPDATE SET clock = excluded.clock, deleted = excluded.deleted, "
+        "changed_at = excluded.changed_at, body = excluded.body"
+    )
+    upsert_note: ClassVar[str] = "ON CONFLICT (owner, kind, key) DO UPDATE SET body = excluded.body"
+
+    def check_engine(self, engine: Engine) -> None:  # noqa: B027 - most have nothing to object
+        """Raise `ValueError` if the engine is set up so that the storage's promises would not hold."""
+
+    def prepare_file(self, connection: Connection) -> None:  # noqa: B027 - most have no file
+        """Set what the database keeps for ever, before its tables are made. Only for an engine of our own."""
+
+    def locks(self, engine: Engine) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:  # noqa: ARG002
+        """Return what the threads of this process hold while they read, and while they write."""
+        return nullcontext(), nullcontext()
+
+    @abstractmethod
+    def lock_schema(self, connection: Connection) -> None:
+        """Keep other processes from migrating until the transaction's end."""
+
+    @abstractmethod
+    def load(
+        self, connection: Connection, owner: str, since: int, keys: Collection[Key], limit: int | None
+    ) -> Sequence[LoadedRow]:
+        """Read the owner, what changed since and what is named, in one statement, hence in one snapshot."""
+
+    @abstractmethod
+    def put(self, connection: Connection, owner: str, records: Sequence[Record]) -> None:
+        """Insert or replace records."""
+
+    @abstractmethod
+    def remove(self, connection: Connection, owner: str, keys: Sequence[Key]) -> None:
+        """Delete records."""
+
+    @abstractmethod
+    def write_notes(self, connection: Connection, owner: str, notes: Sequence[Note]) -> None:
+        """Insert or replace notes."""
+
+    @abstractmethod
+    def forget(self, connection: Connection, owner: str, keys: Sequence[tuple[str, str]]) -> None:
+        """Delete notes, each given by (kind, key)."""
+
+    @abstractmethod
+    def fault(self, error: BaseException) -> tuple[type[StorageError], str]:
+        """Say which error of the storage the driver's error is, and in which words."""

@@ -1,0 +1,65 @@
+"""What the servers that the tests start have in common: a free port, a plain user, a wait, an end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+NOBODY = 65534
+"""The uid and gid under which a server runs that refuses to be root."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def as_plain_user() -> dict[str, Any]:
+    """Arguments of `subprocess` that give root's rights up; none for a plain user."""
+    if os.geteuid() != 0:
+        return {}
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+
+
+@contextmanager
+def plain_directory(prefix: str) -> Iterator[Path]:
+    """A directory that the plain user owns, removed at the end."""
+    path = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        if os.geteuid() == 0:
+            os.chown(path, NOBODY, NOBODY)
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 30) -> None:
+    """Wait until `ready()`; raises `RuntimeError`, with the end of `log`, if the process ends or time is up."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            state = "is not ready" if process.poll() is None else f"ended with {process.returncode}"
+            raise RuntimeError(f"{process.args!r} {state}:\n{log.read_text(errors='replace')[-4000:]}")
+        time.sleep(0.02)
+
+
+def stop(process: subprocess.Popen[bytes], number: signal.Signals, seconds: float = 20) -> None:
+    """End `process` by the signal that makes it end in good order, or by SIGKILL if that takes too long."""
+    if process.poll() is None:
+        process.send_signal(number)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
