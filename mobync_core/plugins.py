@@ -116,6 +116,8 @@ def _adapters(entry_point: EntryPoint) -> list[Adapter]:
     manager.add_hookspecs(hookspecs)
     manager.register(entry_point.load(), name=entry_point.name)
     manager.check_pending()
+    if not manager.hook.mobync_storage_adapters.get_hookimpls():
+        raise TypeError("it implements no hook: mobync_storage_adapters must be decorated with mobync_core.hookimpl")
     adapters = [adapter for answer in manager.hook.mobync_storage_adapters() for adapter in answer]
     for adapter in adapters:
         if not isinstance(adapter, Adapter):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return [token.content for token in MarkdownIt().parse(README) if token.type == "fence" and token.info == language]
+def blocks(language: str, text: str = README) -> list[str]:
+    return [token.content for token in MarkdownIt().parse(text) if token.type == "fence" and token.info == language]
 
 
 @pytest.fixture
@@ -75,6 +76,15 @@ def test_the_use_from_code_does_what_it_says(run: Callable[[str], dict[str, Any]
     names = run("class Rules")
 
     assert names["answer"]["logical_clock"] == 1
+
+
+@pytest.mark.parametrize("name", ["memory", "sql"])
+def test_what_an_adapters_readme_shows_runs(name: str, tmp_path: Path) -> None:
+    shown = blocks("python", (ROOT / "adapters" / name / "README.md").read_text(encoding="utf-8"))
+
+    assert shown
+    for block in shown:
+        subprocess.run([sys.executable, "-W", "error", "-c", block], cwd=tmp_path, check=True)
 
 
 def test_every_python_block_is_run_by_one_of_these_tests() -> None:
