@@ -117,7 +117,7 @@ class World:
 
     def heal(self) -> None:
         """Deliver everything, then check that all devices, fresh ones and the server hold the same."""
-        for _ in range(2):
+        for _ in range(3):  # to finish the pages, to push, and to hear of what the others pushed
             for device in self.devices:
                 self.sync(device)
         fresh: list[Device] = [self.dart(), self.atomic(), self.atomic(page=1)]
