@@ -54,7 +54,7 @@ class Attempts:
                 continue
             if not _is_torn(snapshot):
                 return snapshot
-            turn.wait(None)
+            turn.wait(ConflictError("commits fell between the reads of a load"))
 
     def write(
         self,
@@ -119,10 +119,10 @@ class Turn:
         self._deadline = time.monotonic() + _PATIENCE
         self._pause = _FIRST_PAUSE
 
-    def wait(self, cause: BaseException | None) -> None:
+    def wait(self, cause: ConflictError) -> None:
         """Wait before another try. Raises `ServerBusy` when that has taken too long."""
         if time.monotonic() > self._deadline:
-            raise ServerBusy("too many devices of this owner write at once") from cause
+            raise ServerBusy(f"the storage stayed in conflict for {_PATIENCE:.0f} s: {cause}") from cause
         time.sleep(random.uniform(0, self._pause))
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 

@@ -103,8 +103,9 @@ def open_storage(url: str) -> Storage:
     try:
         return adapter.open(url)
     except ImportError as error:
-        hint = adapter.install or _install(scheme) or f"pip install {error.name}"
-        raise MissingDriver(f"{scheme}:// needs {error.name}, which is not installed: {hint}") from error
+        hint = adapter.install or _install(scheme) or f"pip install {error.name or adapter.name}"
+        missing = f"{error.name}, which is not installed" if error.name else f"what could not be imported ({error})"
+        raise MissingDriver(f"{scheme}:// needs {missing}: {hint}") from error
     except MobyncError:
         raise
     except (TypeError, ValueError) as error:

@@ -23,10 +23,10 @@ Key: TypeAlias = tuple[str, str]
 class Record:
     """One entry of an owner, live or a tombstone, however often it was changed.
 
-    `model` and `id` are at most 255 bytes of UTF-8 and are compared byte by byte. `clock` is when it last
+    `model` and `id` are 1 to 255 bytes of UTF-8 without NUL, and are compared byte by byte. `clock` is when it last
     changed; no two records of an owner share one. `changed_at` is the server's UTC time of that change in
     ms, for people and purges, never for order. `body` is opaque JSON text, up to the application's limit
-    on records (1 MiB unless it says otherwise), which must come back as it was.
+    on records (1 MiB unless it says otherwise), without NUL, which must come back as it was.
     """
 
     model: str
@@ -45,7 +45,7 @@ class Record:
 class Note:
     """What a commit leaves beside the records, such as history or a parked diff. Never read by `load`.
 
-    `kind` is at most 32 bytes of ASCII, `key` at most 1,024 bytes of UTF-8, `body` opaque text. A note
+    `kind` is 1 to 32 bytes of ASCII, `key` 1 to 1,024 bytes of UTF-8, `body` opaque text; none holds a NUL. A note
     replaces one of the same (owner, kind, key).
     """
 
@@ -97,8 +97,9 @@ class Storage(Protocol):
     """All that an engine asks of a store.
 
     Its calls block. One instance may be shared by threads, and any number of processes may work on
-    one store. An owner is at most 255 bytes of UTF-8, compared byte by byte. Every method may raise
-    `StorageUnavailable`; a driver's own errors are never raised bare, and no error, message or repr
+    one store. An owner is 1 to 255 bytes of UTF-8 without NUL, compared byte by byte. What is beyond the sizes
+    that the contract names the engine never asks for; a storage may refuse it by `StorageError`. Every method may
+    raise `StorageUnavailable`; a driver's own errors are never raised bare, and no error, message or repr
     holds a password.
     """
 

@@ -57,8 +57,11 @@ class PostgreSQL(Dialect):
     As text, with every quote of their JSON escaped, they took twice as long.
     """
 
-    # One message, so that the limits cost no round trip; of the transaction, so that poolers may be between.
-    begin = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '30s'"
+    # One message, so that the limits cost no round trip; of the transaction, so that poolers may be between. A lock
+    # is waited for but briefly: a crowd that waits for one owner's row keeps connections that other owners need.
+    begin = (
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '200ms'; SET LOCAL statement_timeout = '30s'"
+    )
     insert_owner = text(
         "INSERT INTO mobync_owners (owner, clock, epoch, purged) VALUES (:owner, :clock, :epoch, :purged) "
         "ON CONFLICT DO NOTHING"

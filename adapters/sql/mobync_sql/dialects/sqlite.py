@@ -52,6 +52,24 @@ _WAL_SECONDS = 10
 """How long to wait for others to let go of a file that is to change to write-ahead logging."""
 
 
+_QUEUE_SECONDS = 5
+"""How long a thread queues: while another process writes, each one before it may wait out its busy timeout."""
+
+
+class _Queue:
+    """A lock that is not waited for without end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=_QUEUE_SECONDS):
+            raise ConflictError("other threads of this process kept the database busy")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 class SQLite(Dialect):
     """Writes begin as such, so that none has to turn from reading to writing, which SQLite would refuse.
 
@@ -90,11 +108,11 @@ class SQLite(Dialect):
                 return
 
     def locks(self, engine: Engine) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
-        lock = threading.Lock()
+        queue = _Queue()
         if isinstance(engine.pool, StaticPool):
-            return lock, lock  # all threads share one connection
+            return queue, queue  # all threads share one connection
         # SQLite lets waiting writers sleep and try again, and some wait for very long: here they queue.
-        return nullcontext(), lock
+        return nullcontext(), queue
 
     def lock_schema(self, connection: Connection) -> None:
         """Do nothing: the transaction has the file's only write lock."""
