@@ -7,8 +7,9 @@ merge: the last writer wins. The tables are those that `setup` of the storage ma
 from __future__ import annotations
 
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import psycopg
@@ -18,14 +19,41 @@ from mobync_core.wire import SyncRequest, SyncResponse, decode_request, encode_r
 Row = tuple[str, str, str, int, bool, int, str]
 
 
-class ByHand(Protocol):
-    """A sync without a merge."""
+class ByHand(ABC):
+    """A sync without a merge, on one connection: one transaction for each batch."""
+
+    begin = "BEGIN"
+    owner: str
+    """The statement that sets the clock of an owner, given as (owner, clock)."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
 
     def apply(self, owner: str, body: bytes) -> bytes:
         """Take a request's body and return an answer's."""
+        request = decode_request(body)
+        if not request.diffs:
+            return answer_of(*self.read(owner, request.logical_clock))
+        execute = self._connection.execute
+        execute(self.begin)
+        clock, changed = self.read(owner, request.logical_clock)
+        after = clock + len(request.diffs)
+        execute(self.owner, (owner, after))
+        self.write(rows_of(owner, request, clock))
+        execute("COMMIT")
+        return answer_of(after, changed)
+
+    @abstractmethod
+    def read(self, owner: str, base: int) -> tuple[int, Sequence[Any]]:
+        """Return the owner's clock, and what changed at or after the base."""
+
+    @abstractmethod
+    def write(self, rows: Sequence[Row]) -> None:
+        """Insert or replace all rows."""
 
     def close(self) -> None:
-        """Close its connection."""
+        """Close the connection."""
+        self._connection.close()
 
 
 def rows_of(owner: str, request: SyncRequest, clock: int) -> list[Row]:
@@ -51,84 +79,50 @@ def answer_of(clock: int, changed: Sequence[Any]) -> bytes:
     return encode_response(SyncResponse(logical_clock=clock, diffs=[]))
 
 
-class SQLiteByHand:
-    """The sqlite3 module, one connection, one transaction for each batch."""
+COLUMNS = "model, id, clock, deleted, changed_at, body"
+UPSERT = (
+    "ON CONFLICT (owner, model, id) DO UPDATE SET clock = excluded.clock, deleted = excluded.deleted, "
+    "changed_at = excluded.changed_at, body = excluded.body"
+)
+OWNER = (
+    "INSERT INTO mobync_owners (owner, clock, epoch, purged) VALUES ({0}, {0}, 'x', -1) "
+    "ON CONFLICT (owner) DO UPDATE SET clock = excluded.clock"
+)
+
+
+class SQLiteByHand(ByHand):
+    """The sqlite3 module and its `executemany`."""
+
+    begin = "BEGIN IMMEDIATE"
+    owner = OWNER.format("?")
 
     def __init__(self, path: str) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None)
+        super().__init__(sqlite3.connect(path, isolation_level=None))
         self._connection.execute("PRAGMA synchronous = FULL")
 
-    def apply(self, owner: str, body: bytes) -> bytes:
-        request = decode_request(body)
+    def read(self, owner: str, base: int) -> tuple[int, Sequence[Any]]:
         execute = self._connection.execute
-        if not request.diffs:
-            clock, changed = self._read(owner, request.logical_clock)
-            return answer_of(clock, changed)
-        execute("BEGIN IMMEDIATE")
-        clock, changed = self._read(owner, request.logical_clock)
-        after = clock + len(request.diffs)
-        execute(
-            "INSERT INTO mobync_owners (owner, clock, epoch, purged) VALUES (?, ?, 'x', -1) "
-            "ON CONFLICT (owner) DO UPDATE SET clock = excluded.clock",
-            (owner, after),
-        )
-        self._connection.executemany(
-            "INSERT INTO mobync_records (owner, model, id, clock, deleted, changed_at, body) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (owner, model, id) DO UPDATE SET clock = excluded.clock, deleted = excluded.deleted, "
-            "changed_at = excluded.changed_at, body = excluded.body",
-            rows_of(owner, request, clock),
-        )
-        execute("COMMIT")
-        return answer_of(after, changed)
-
-    def _read(self, owner: str, base: int) -> tuple[int, list[Any]]:
-        found = self._connection.execute("SELECT clock FROM mobync_owners WHERE owner = ?", (owner,)).fetchone()
-        changed = self._connection.execute(
-            "SELECT model, id, clock, deleted, changed_at, body FROM mobync_records WHERE owner = ? AND clock >= ? "
-            "ORDER BY clock",
-            (owner, base),
+        found = execute("SELECT clock FROM mobync_owners WHERE owner = ?", (owner,)).fetchone()
+        changed = execute(
+            f"SELECT {COLUMNS} FROM mobync_records WHERE owner = ? AND clock >= ? ORDER BY clock", (owner, base)
         ).fetchall()
         return (found[0] if found else 0), changed
 
-    def close(self) -> None:
-        self._connection.close()
+    def write(self, rows: Sequence[Row]) -> None:
+        self._connection.executemany(
+            f"INSERT INTO mobync_records (owner, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) {UPSERT}", rows
+        )
 
 
-class PostgreSQLByHand:
-    """psycopg, one connection; one transaction for each batch, its rows sent as one JSON document."""
+class PostgreSQLByHand(ByHand):
+    """psycopg, with the rows of a batch sent as one JSON document."""
+
+    owner = OWNER.format("%s")
 
     def __init__(self, url: str) -> None:
-        self._connection = psycopg.connect(url, autocommit=True)
+        super().__init__(psycopg.connect(url, autocommit=True))
 
-    def apply(self, owner: str, body: bytes) -> bytes:
-        request = decode_request(body)
-        execute = self._connection.execute
-        if not request.diffs:
-            clock, changed = self._read(owner, request.logical_clock)
-            return answer_of(clock, changed)
-        execute("BEGIN")
-        clock, changed = self._read(owner, request.logical_clock)
-        after = clock + len(request.diffs)
-        execute(
-            "INSERT INTO mobync_owners (owner, clock, epoch, purged) VALUES (%s, %s, 'x', -1) "
-            "ON CONFLICT (owner) DO UPDATE SET clock = excluded.clock",
-            (owner, after),
-        )
-        names = ("owner", "model", "id", "clock", "deleted", "changed_at", "body")
-        rows = [dict(zip(names, row, strict=True)) for row in rows_of(owner, request, clock)]
-        execute(
-            "INSERT INTO mobync_records (owner, model, id, clock, deleted, changed_at, body) "
-            "SELECT * FROM jsonb_to_recordset(%s::jsonb) AS r (owner text, model text, id text, clock bigint, "
-            "deleted boolean, changed_at bigint, body text) "
-            "ON CONFLICT (owner, model, id) DO UPDATE SET clock = excluded.clock, deleted = excluded.deleted, "
-            "changed_at = excluded.changed_at, body = excluded.body",
-            (msgspec.json.encode(rows).decode(),),
-        )
-        execute("COMMIT")
-        return answer_of(after, changed)
-
-    def _read(self, owner: str, base: int) -> tuple[int, list[Any]]:
+    def read(self, owner: str, base: int) -> tuple[int, Sequence[Any]]:
         # One statement, as it is one round trip.
         rows = self._connection.execute(
             "SELECT o.clock, r.model, r.id, r.clock, r.deleted, r.changed_at, r.body FROM mobync_owners o "
@@ -137,5 +131,11 @@ class PostgreSQLByHand:
         ).fetchall()
         return (rows[0][0] if rows else 0), [row for row in rows if row[1] is not None]
 
-    def close(self) -> None:
-        self._connection.close()
+    def write(self, rows: Sequence[Row]) -> None:
+        names = ("owner", "model", "id", "clock", "deleted", "changed_at", "body")
+        document = msgspec.json.encode([dict(zip(names, row, strict=True)) for row in rows]).decode()
+        self._connection.execute(
+            f"INSERT INTO mobync_records (owner, {COLUMNS}) SELECT * FROM jsonb_to_recordset(%s::jsonb) AS r (owner "
+            f"text, model text, id text, clock bigint, deleted boolean, changed_at bigint, body text) {UPSERT}",
+            (document,),
+        )

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
-from mobync_core.limits import TIMESTAMP_MAX, FieldRules, Limits, identifier_fault, is_unicode
+from mobync_core.limits import TIMESTAMP_MAX, FieldRules, Limits, identifier_fault, utf8_size
 from mobync_core.storage import Key
 from mobync_core.wire import Diff, DiffType
 
@@ -198,7 +198,7 @@ class DiffReader:
 
 def _tellable(model: str, record: str) -> Key | None:
     """Return the key of a record that an answer can speak of: the published client takes no empty model."""
-    return (model, record) if model and is_unicode(model) and is_unicode(record) else None
+    return (model, record) if model and utf8_size(model + record) is not None else None
 
 
 def _refused(edit: Edit, code: str, reason: str) -> Edit:

@@ -46,13 +46,9 @@ def identifier_fault(text: object) -> str | None:
         return "is not a string"
     if not text:
         return "is empty"
-    if text.isascii():
-        size = len(text)
-    else:
-        try:
-            size = len(text.encode())
-        except UnicodeEncodeError:
-            return "holds a lone surrogate"
+    size = utf8_size(text)
+    if size is None:
+        return "holds a lone surrogate"
     if size > IDENTIFIER_BYTES:
         return f"has {size} bytes of UTF-8, more than {IDENTIFIER_BYTES}"
     if "\0" in text:
@@ -84,7 +80,7 @@ class FieldRules:
         """Say what keeps `value` from being told to every device; None if nothing does."""
         kind = type(value)
         if kind is str:
-            return None if value.isascii() or is_unicode(value) else "holds a lone surrogate"
+            return None if utf8_size(value) is not None else "holds a lone surrogate"
         if kind is int:
             return None if _INT_MIN <= value <= _INT_MAX else "is an integer beyond 64 bit"
         if value is None or kind is bool:
@@ -99,7 +95,7 @@ class FieldRules:
             for name in value:
                 if type(name) is not str:
                     return f"has a key that is a {type(name).__name__}"
-                if not is_unicode(name):
+                if utf8_size(name) is None:
                     return "holds a lone surrogate"
             value = value.values()
         for item in value:
@@ -108,10 +104,11 @@ class FieldRules:
         return None
 
 
-def is_unicode(text: str) -> bool:
-    """Say whether `text` can be written in UTF-8, that is, holds no lone surrogate."""
+def utf8_size(text: str) -> int | None:
+    """Return how many bytes of UTF-8 `text` takes; None if it cannot be written so, as it holds a lone surrogate."""
+    if text.isascii():
+        return len(text)
     try:
-        text.encode()
+        return len(text.encode())
     except UnicodeEncodeError:
-        return False
-    return True
+        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mobync_core.errors import StorageError
-from mobync_core.limits import identifier_fault
+from mobync_core.limits import identifier_fault, utf8_size
 from mobync_core.storage import Commit, Key, Note, Record
 
 _INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**63 - 1
@@ -75,12 +75,8 @@ def _text(what: str, text: str, most: int | None = None) -> None:
         raise StorageError(f"a {what} is a {type(text).__name__}, no str")
     if "\0" in text:
         raise StorageError(f"a {what} holds a NUL character")
-    if text.isascii():
-        size = len(text)
-    else:
-        try:
-            size = len(text.encode())
-        except UnicodeEncodeError:
-            raise StorageError(f"a {what} holds a lone surrogate") from None
+    size = utf8_size(text)
+    if size is None:
+        raise StorageError(f"a {what} holds a lone surrogate")
     if most is not None and size > most:
         raise StorageError(f"a {what} has {size} bytes of UTF-8, more than {most}")
