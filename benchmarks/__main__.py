@@ -105,24 +105,25 @@ def by_mobync(mobync: Mobync) -> Sync:
 
 
 def measure(name: str, mobync: Mobync, by_hand: ByHand | None, rounds: int) -> Iterator[Figure]:
-    """Time each kind of sync, both sides in turns, so that a slow moment of the machine meets them alike."""
+    """Time each kind of sync, all histories and both sides in turns: a slow moment of the machine meets all alike."""
     sides = {"mobync": by_mobync(mobync)} | ({"by hand": by_hand.apply} if by_hand else {})
+    devices = {}
     for history in HISTORIES:
-        devices = {}
         for side in sides:
             fill(mobync.storage, f"{side} {history}", history)
-            devices[side] = Device(history, history)
-        for work in ("no-op", "create", "update"):
-            taken: dict[str, list[float]] = {side: [] for side in sides}
-            for _ in range(rounds):
-                for side, sync in sides.items():
-                    body = devices[side].body(work)
-                    begin = time.perf_counter()
-                    answer = sync(f"{side} {history}", body)
-                    taken[side].append((time.perf_counter() - begin) * 1000)
-                    devices[side].clock = msgspec.json.decode(answer)["logical_clock"]
-            medians = {side: statistics.median(times) for side, times in taken.items()}
-            yield Figure(name, history, work, medians["mobync"], medians.get("by hand"))
+            devices[side, history] = Device(history, history)
+    for work in ("no-op", "create", "update"):
+        taken: dict[tuple[str, int], list[float]] = {at: [] for at in devices}
+        for _ in range(rounds * 10 if work == "no-op" else rounds):
+            for (side, history), device in devices.items():
+                body = device.body(work)
+                begin = time.perf_counter()
+                answer = sides[side](f"{side} {history}", body)
+                taken[side, history].append((time.perf_counter() - begin) * 1000)
+                device.clock = msgspec.json.decode(answer)["logical_clock"]
+        medians = {at: statistics.median(times) for at, times in taken.items()}
+        for history in HISTORIES:
+            yield Figure(name, history, work, medians["mobync", history], medians.get(("by hand", history)))
 
 
 @contextmanager
