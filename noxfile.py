@@ -9,7 +9,6 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.default_venv_backend = "virtualenv"
 
 HOUSE = ["-e", ".[cli,server,sqlite,postgres,memory]", "-e", "adapters/memory", "-e", "adapters/sql"]
-CHECKED = ["mobync_core", "adapters", "tests", "benchmarks", "noxfile.py"]
 
 
 def install(session: nox.Session, *packages: str) -> None:
@@ -34,8 +33,8 @@ def tests(session: nox.Session) -> None:
 def lint(session: nox.Session) -> None:
     """Style and common mistakes."""
     install(session, "ruff")
-    session.run("ruff", "check", *CHECKED)
-    session.run("ruff", "format", "--check", *CHECKED)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
 
 
 @nox.session

@@ -159,7 +159,7 @@ class _Teller:
         if self.atomic:
             self.create(entry)
             return
-        stamp = max(1, _stamp(entry, entry.body.fields))
+        stamp = min(max(1, _stamp(entry, entry.body.fields)), TIMESTAMP_MAX)  # or both would be cut to the same
         self._tell("delete", entry.key, entry.clock, stamp - 1)
         self._tell("create", entry.key, entry.clock, stamp, entry.values())
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from inspect import iscoroutine, iscoroutinefunction
 from typing import Any, Protocol
 
 import msgspec
@@ -77,15 +78,7 @@ class DiffReader:
     def __init__(self, limits: Limits, rules: Rules | None = None) -> None:
         self._limits = limits
         self._field_rules = FieldRules(limits)
-        self._allowed = (
-            {
-                "create": rules.validate_create,
-                "update": rules.validate_update,
-                "delete": rules.validate_delete,
-            }
-            if rules is not None
-            else None
-        )
+        self._allowed = {kind: _rule(rules, kind) for kind in _TYPES} if rules is not None else None
 
     def read(self, owner: str, diffs: Sequence[Any]) -> list[Edit]:
         """Read what a device sent. Raises what a rule raises."""
@@ -114,7 +107,7 @@ class DiffReader:
         """Say what keeps a record from having these fields; None if nothing does."""
         for name, value in fields.items():
             if fault := self._field_rules.name_fault(name):
-                return f"the field's name {name[:64]!r} {fault}"
+                return f"the field's name {str(name)[:64]!r} {fault}"
             if fault := self._field_rules.value_fault(value):
                 return f"the field {name!r} {fault}"
         return None
@@ -191,9 +184,26 @@ class DiffReader:
         diff = msgspec.structs.asdict(sent if isinstance(sent, Diff) else msgspec.convert(sent, Diff))
         diff["owner"] = owner
         assert self._allowed is not None
-        if self._allowed[edit.type](owner, **diff):
+        answer = self._allowed[edit.type](owner, **diff)
+        if answer is True:
             return edit
+        if answer is not False:  # a coroutine, or a sentence that says no, would count as a yes
+            if iscoroutine(answer):
+                answer.close()
+            raise TypeError(f"validate_{edit.type} must return True or False, not a {type(answer).__name__}")
         return _refused(edit, "unauthorized", f"the application does not allow this {edit.type}")
+
+
+def _rule(rules: Rules, kind: str) -> Callable[..., object]:
+    rule: Callable[..., object] | None = getattr(rules, f"validate_{kind}", None)
+    if isinstance(rules, type) or not callable(rule):
+        what = f"the class {rules.__name__}" if isinstance(rules, type) else f"a {type(rules).__name__}"
+        raise TypeError(
+            f"rules must be an object with validate_create, validate_update and validate_delete, not {what}"
+        )
+    if iscoroutinefunction(rule):
+        raise TypeError(f"validate_{kind} must not be async: the engine runs in a thread and does not await")
+    return rule
 
 
 def _tellable(model: str, record: str) -> Key | None:

@@ -61,6 +61,10 @@ class Mobync:
         self.limits = limits if limits is not None else Limits()
         self._reader = DiffReader(self.limits, rules)
         self._now = now
+        if not isinstance(storage, str | Storage):
+            raise TypeError(
+                f"storage must be a URL such as sqlite:///app.db, or a Storage, not a {type(storage).__name__}"
+            )
         self._opened = isinstance(storage, str)
         self.storage: Storage = open_storage(storage) if isinstance(storage, str) else storage
         self._attempts = Attempts(self.storage, self.limits, now)
@@ -103,7 +107,9 @@ class Mobync:
         if isinstance(logical_clock, str):
             if not (logical_clock.isascii() and logical_clock.isdigit()):
                 raise InvalidData(f"logical_clock must be a number, not {logical_clock[:32]!r}")
-            logical_clock = int(logical_clock[:20])
+            if len(logical_clock) > 20:
+                raise InvalidData("logical_clock has too many digits")
+            logical_clock = int(logical_clock)
         if not isinstance(diffs, list | tuple):
             raise InvalidData(f"diffs must be a list, not a {type(diffs).__name__}")
         request = SyncRequest(
@@ -158,7 +164,7 @@ class Mobync:
         always seen everything, and is not bound by its own rules. Raises `ObjectExists` if there is a live record of
         that id, `InvalidRecord` if a device could not take it, and `ServerBusy`.
         """
-        values = dict(fields)
+        values = _fields(fields)
         record = values.pop("id", None)
         if record is None:
             record = str(uuid.uuid4())
@@ -170,7 +176,10 @@ class Mobync:
 
         Raises `NoSuchObject`, `InvalidRecord` or `ServerBusy`.
         """
-        return _live(self._change(owner_id, "update", (model, record_id), dict(fields)))
+        values = _fields(fields)
+        if values.get("id") == record_id:  # what `get` returned may be written back
+            del values["id"]
+        return _live(self._change(owner_id, "update", (model, record_id), values))
 
     def delete(self, owner_id: str, model: str, record_id: str) -> None:
         """Delete a live record. Raises `NoSuchObject`, `InvalidRecord` or `ServerBusy`."""
@@ -267,6 +276,12 @@ def _outcomes(edits: Sequence[Edit], merged: Merged) -> list[Outcome]:
         )
         for edit, verdict in zip(edits, merged.verdicts, strict=True)
     ]
+
+
+def _fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(fields, Mapping):
+        raise InvalidRecord(f"the fields of a record must be a mapping, not a {type(fields).__name__}")
+    return dict(fields)
 
 
 def _live(entry: Entry) -> dict[str, Any]:

@@ -152,7 +152,7 @@ class _RecordMerge:
             else:
                 self._edit(edit, verdict, clock, now)
             first = self.changed and not before
-        elif verdict.result == "repeated" and edit.type != "update":
+        elif verdict.result in ("repeated", "cancelled") and edit.type != "update":
             self._own_life = edit.type == "create"
         self._earlier.add(edit.id)
         return first

@@ -8,7 +8,7 @@ from mobync_core.errors import InvalidURL
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 # Greedy up to the last "@": a password with an unescaped "@" or "/" must not show either.
-_PASSWORD = re.compile(r"(?<=://)([^:@/?#]*):.*@", re.DOTALL)
+_PASSWORD = re.compile(r"(?<=://)([^:@]*):.*@", re.DOTALL)
 _SECRET_PARAMETER = re.compile(r"([?&;][^=&;]*(?:pass|secret|token|key|credential)[^=&;]*=)[^&;#]*", re.IGNORECASE)
 
 
@@ -19,9 +19,8 @@ def scheme_of(url: str) -> str:
     """
     match = _SCHEME.match(url)
     if match is None:
-        raise InvalidURL(
-            f"{redact(url)!r} is no storage URL: it must begin with a scheme and ://, as in sqlite:///app.db"
-        )
+        begin = re.split(r"[:/@?]", url, maxsplit=1)[0]  # no more of it: where a password lies, nobody knows
+        raise InvalidURL(f"a storage URL must begin with a scheme and ://, as in sqlite:///app.db, not with {begin!r}")
     return match[1].lower()
 
 

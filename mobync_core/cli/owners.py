@@ -111,6 +111,9 @@ def owners_from(  # noqa: PLR0913 - one for each option
         raise click.UsageError(_NO_SOURCE)
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)} are different sources of tokens: give one")
+    checked = [name for name, value in (("audience", jwt_audience), ("issuer", jwt_issuer)) if value is not None]
+    if checked and (tokens is not None or insecure_token_is_owner):
+        raise click.UsageError(f"--jwt-{checked[0]} checks JWTs, and {given[0]} takes none: give a source of JWTs")
     if insecure_token_is_owner:
         return Owners(token_is_owner, "INSECURE: any token is the owner of that name", insecure=True)
     if tokens is not None:

@@ -26,13 +26,15 @@ def asgi_app(mobync: Mobync, owner_of: OwnerOf, *, threads: int = THREADS) -> St
     The engine blocks, so it runs in at most `threads` threads of its own; further requests wait for one.
     """
     face = _Face(Endpoint(mobync, owner_of), threads)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/sync", face.sync, methods=["POST"]),
             Route("/health", face.health, methods=["GET"]),
         ],
         exception_handlers={HTTPException: _not_here},
     )
+    app.router.redirect_slashes = False  # the published client follows no redirect, and others might leave TLS by one
+    return app
 
 
 class _Face:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import TypeAlias
 
 import msgspec
@@ -49,6 +50,10 @@ class Endpoint:
     """
 
     def __init__(self, mobync: Mobync, owner_of: OwnerOf) -> None:
+        if not isinstance(mobync, Mobync):
+            raise TypeError(f"mobync must be a Mobync, not a {type(mobync).__name__}")
+        if not callable(owner_of) or iscoroutinefunction(owner_of):
+            raise TypeError("owner_of must be a function of a token, and not async: it runs in a thread")
         self._mobync = mobync
         self._owner_of = owner_of
 

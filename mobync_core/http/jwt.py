@@ -104,7 +104,7 @@ class JWTOwners:
             )
         except jwt.ExpiredSignatureError:
             raise Unauthenticated("the token has expired") from None
-        except jwt.InvalidTokenError as error:
+        except (jwt.InvalidTokenError, UnicodeError) as error:
             raise Unauthenticated(f"the token is not accepted: {error}") from None
         owner = claims[self._claim]
         return owner if identifier_fault(owner) is None else None

@@ -155,3 +155,5 @@ def test_timestamps_stay_readable_however_great_they_are_sent(mobync: Mobync) ->
     (one,) = mobync.apply(0, [], "ann", atomic=True)["diffs"]
 
     assert one["utc_timestamp"] == 2**53 - 1
+    pair = mobync.apply(0, [], "ann")["diffs"]
+    assert [(one["type"], one["utc_timestamp"]) for one in pair] == [("delete", 2**53 - 2), ("create", 2**53 - 1)]

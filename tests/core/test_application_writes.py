@@ -71,6 +71,8 @@ def test_what_cannot_be_done_says_so_and_changes_nothing(mobync: Mobync, memory:
         ("todo", {"n": 2**63}),
         ("todo", {"n": "\ud800"}),
         ("todo", {"n": {1: 2}}),
+        ("todo", {1: 2}),
+        ("todo", None),
         ("todo", {"n": object()}),
         ("todo", {"a b": 1}),
         ("todo", {"id": 7}),

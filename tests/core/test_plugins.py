@@ -120,10 +120,13 @@ def test_an_unknown_scheme_says_what_was_meant_or_what_there_is(url: str, messag
         open_storage(url)
 
 
-@pytest.mark.parametrize("url", ["", "app.db", "sqlite:/app.db", "://x", "user:hunter2@host"])
+@pytest.mark.parametrize(
+    "url", ["", "app.db", "sqlite:/app.db", "://x", "user:hunter2@host", "postgresql:/u:hunter2@h/d"]
+)
 def test_what_is_no_url_is_refused(url: str) -> None:
-    with pytest.raises(InvalidURL, match="must begin with a scheme"):
+    with pytest.raises(InvalidURL, match="must begin with a scheme") as caught:
         open_storage(url)
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +135,7 @@ def test_what_is_no_url_is_refused(url: str) -> None:
         ("sqlite:///app.db", "sqlite:///app.db"),
         ("postgresql://u:p@h/d", "postgresql://u:***@h/d"),
         ("redis://:p@h", "redis://:***@h"),
+        ("postgresql://us/er:p@h/d", "postgresql://us/er:***@h/d"),
         ("postgresql://u:p@w/o:rd@h/d", "postgresql://u:***@h/d"),
         ("mongodb://u:p@h1,h2/d?authSource=a", "mongodb://u:***@h1,h2/d?authSource=a"),
         ("postgresql://h/d?user=u&password=p&x=y", "postgresql://h/d?user=u&password=***&x=y"),

@@ -243,3 +243,28 @@ def test_values_come_back_exactly(mobync: Mobync) -> None:
     assert held == {"id": "a", **fields}
     assert math.copysign(1, held["zero"]) == -1
     assert told(mobync.apply(0, [], "ann")) == [("create", {"id": "a", **fields})]
+
+
+class AsyncRules(OnlyMilk):
+    async def validate_create(self, owner_id: str, **diff: Any) -> bool:  # type: ignore[override]
+        return False
+
+
+class WordyRules(OnlyMilk):
+    def validate_create(self, owner_id: str, **diff: Any) -> bool:
+        return "no, not allowed"  # type: ignore[return-value]
+
+
+def test_rules_that_could_not_refuse_are_refused(memory: Storage) -> None:
+    for wrong in (AsyncRules(), OnlyMilk, object()):
+        with pytest.raises(TypeError, match="validate_create"):
+            Mobync(memory, rules=wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="must return True or False, not a str"):
+        Mobync(memory, rules=WordyRules()).apply(0, [diff("create", "a", title="milk")], "ann")
+    assert memory.load("ann", since=0).clock == 0
+
+
+@pytest.mark.parametrize("wrong", [None, 7, b"sqlite://", object()])
+def test_what_is_no_storage_is_refused(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="storage must be a URL"):
+        Mobync(wrong)
