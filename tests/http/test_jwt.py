@@ -16,6 +16,7 @@ from mobync_core import Unauthenticated
 from mobync_core.http.jwt import JWTOwners
 from mobync_core.http.tokens import TokenSourceError
 
+DAY = 86_400  # seconds: some tokens are made when the tests are collected, minutes before they are used
 SECRET = "a secret of thirty-two bytes, ok"
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER_RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -23,8 +24,8 @@ EC = ec.generate_private_key(ec.SECP256R1())
 
 
 def token(key: Any = SECRET, algorithm: str = "HS256", *, header: dict[str, Any] | None = None, **claims: Any) -> str:
-    """A token for ann that is good for a minute, but for what `claims` say; a claim that is None is left out."""
-    all_claims = {"sub": "ann", "exp": time.time() + 60, **claims}
+    """A token for ann that is good for two days, but for what `claims` say; a claim that is None is left out."""
+    all_claims = {"sub": "ann", "exp": time.time() + 2 * DAY, **claims}
     told = {name: value for name, value in all_claims.items() if value is not None}
     return jwt.encode(told, key, algorithm=algorithm, headers=header)
 
@@ -52,7 +53,7 @@ def test_a_token_signed_with_the_secret() -> None:
         (token(exp=time.time() - 60), "has expired"),
         (token(exp=None), '"exp"'),
         (token(sub=None), '"sub"'),
-        (token(nbf=time.time() + 60), "not yet valid"),
+        (token(nbf=time.time() + DAY), "not yet valid"),
         (token("another secret of 32 bytes, yes!"), "Signature verification failed"),
         (token(algorithm="HS512", key=SECRET * 2), "alg"),
         (token(key=None, algorithm="none"), "alg"),
