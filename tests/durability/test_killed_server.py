@@ -6,8 +6,6 @@ import time
 from pathlib import Path
 from random import Random
 
-import pytest
-
 from tests.durability.server import running
 from tests.durability.storm import Storm
 
@@ -15,14 +13,6 @@ KILLS = 20
 ATTEMPTS = 80
 SIZE = 500
 """Records that each batch of a device changes."""
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path.as_posix()}/kept.db"
-    found: str = request.getfixturevalue("postgresql_url")
-    return found
 
 
 def test_what_was_acknowledged_is_there_and_nothing_by_half(url: str, tmp_path: Path) -> None:

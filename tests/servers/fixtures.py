@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.servers import postgresql
 from tests.servers.sources import no_server, url_from_environment
 
-__all__ = ["postgresql_server", "postgresql_server_url", "postgresql_url"]
+__all__ = ["postgresql_server", "postgresql_server_url", "postgresql_url", "url"]
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +46,12 @@ def postgresql_server() -> Iterator[postgresql.PostgreSQL]:
         no_server(postgresql.BACKEND, f"{postgresql.WAY_OUT} (a server given by URL cannot be killed)")
     with postgresql.own_server(bin) as server:
         yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty storage that processes may share and only this test has. Nobody has set it up yet."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path.as_posix()}/shared.db"
+    found: str = request.getfixturevalue("postgresql_url")
+    return found
