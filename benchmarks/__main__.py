@@ -129,14 +129,10 @@ def measure(name: str, mobync: Mobync, by_hand: ByHand | None, rounds: int) -> I
 @contextmanager
 def postgresql_url() -> Iterator[str | None]:
     """A database of a server that is started for it; None if no binaries are installed."""
-    binaries = postgresql.binaries()
-    if binaries is None:
+    if not postgresql.is_there():
         yield None
         return
-    with (
-        postgresql.own_server(binaries) as server,
-        postgresql.fresh_database(server.url.render_as_string(hide_password=False)) as url,
-    ):
+    with postgresql.own_server() as server, postgresql.fresh_database(server.url) as url:
         yield url
 
 

@@ -20,6 +20,7 @@ from mobync_core.errors import (
     ResyncRequired,
     SchemaError,
     ServerBusy,
+    StorageClosed,
     StorageError,
     StorageUnavailable,
     TooLarge,
@@ -27,13 +28,14 @@ from mobync_core.errors import (
     UnknownScheme,
     UnsupportedAdapter,
 )
-from mobync_core.hookspecs import Adapter, hookimpl
+from mobync_core.hookspecs import Abilities, Adapter, hookimpl
 from mobync_core.limits import Limits
 from mobync_core.plugins import open_storage
 from mobync_core.storage import Commit, Note, Record, Snapshot, Storage
 from mobync_core.wire import Diff, Lost, Outcome, SyncRequest, SyncResponse
 
 __all__ = [
+    "Abilities",
     "Adapter",
     "AdapterError",
     "AmbiguousScheme",
@@ -63,6 +65,7 @@ __all__ = [
     "ServerBusy",
     "Snapshot",
     "Storage",
+    "StorageClosed",
     "StorageError",
     "StorageUnavailable",
     "SyncRequest",

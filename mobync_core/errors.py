@@ -18,6 +18,7 @@
     │   ├── ConflictError           the owner's clock is not the one that the commit expected
     │   ├── RecordRejected          the store refuses some records of a commit
     │   ├── StorageUnavailable      out of reach, or too slow to answer
+    │   ├── StorageClosed           used after `close`
     │   └── SchemaError             the store holds what this version cannot work on
     └── AdapterError            no storage could be opened for a URL
         ├── InvalidURL
@@ -144,6 +145,10 @@ class RecordRejected(StorageError):
 
 class StorageUnavailable(StorageError):
     """The store is out of reach or did not answer in time. A commit may or may not have been done."""
+
+
+class StorageClosed(StorageError):
+    """The storage was closed before: a fault of the program, which no waiting mends."""
 
 
 class SchemaError(StorageError):

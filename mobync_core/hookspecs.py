@@ -27,6 +27,18 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Abilities:
+    """What not every storage can do.
+
+    `persistent`: what was committed is there after the process ended. `shared`: several processes, and several
+    storages of one process, may work on one store.
+    """
+
+    persistent: bool = True
+    shared: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
     """Describes a way to open storages by URL.
 
@@ -34,18 +46,20 @@ class Adapter:
     the URL as it was given and returns a storage, without `setup`; it is the first place to import a
     driver, whose `ImportError` becomes `MissingDriver` with `install` as the way out.
 
-    `persistent` says that what was committed is there after the process ended, `shared` that several
-    processes may work on one store; the conformance suite holds the adapter to what it says.
-    `api` is the version of the storage contract that the adapter was written for.
+    `abilities` are what its storages can do, or a function that tells it for a URL; the conformance suite holds the
+    adapter to them. `api` is the version of the storage contract that the adapter was written for.
     """
 
     name: str
     schemes: tuple[str, ...]
     open: Callable[[str], Storage]
     install: str = ""
-    persistent: bool = True
-    shared: bool = True
+    abilities: Abilities | Callable[[str], Abilities] = Abilities()
     api: int = API
+
+    def abilities_at(self, url: str) -> Abilities:
+        """What the storage at `url` can do."""
+        return self.abilities(url) if callable(self.abilities) else self.abilities
 
 
 @hookspec

@@ -58,7 +58,11 @@ class Discovery:
     broken: tuple[Broken, ...]
 
     def claimants(self, scheme: str) -> list[Installed]:
-        return [found for found in self.installed if scheme in found.adapter.schemes]
+        """Return who claims `scheme`, which may name a driver as SQLAlchemy does (``postgresql+psycopg``)."""
+        for claimed in (scheme, scheme.partition("+")[0]):
+            if claimants := [found for found in self.installed if claimed in found.adapter.schemes]:
+                return claimants
+        return []
 
 
 def discover() -> Discovery:
@@ -86,23 +90,11 @@ def open_storage(url: str) -> Storage:
     `InvalidURL`, `UnknownScheme`, `AmbiguousScheme`, `MissingDriver` or `UnsupportedAdapter`, each of which says
     what to do; and `StorageUnavailable` where opening already connects.
     """
-    scheme = scheme_of(url)
-    found = discover()
-    claimants = found.claimants(scheme) or found.claimants(scheme.partition("+")[0])
-    if not claimants:
-        raise UnknownScheme(_no_claimant(scheme, found))
-    if len(claimants) > 1:
-        names = " and ".join(f"{claimant.adapter.name} ({claimant.distribution})" for claimant in claimants)
-        raise AmbiguousScheme(f"{scheme}:// is claimed by {names}: uninstall all but one")
-    adapter = claimants[0].adapter
-    if adapter.api != API:
-        raise UnsupportedAdapter(
-            f"{claimants[0].distribution} was written for version {adapter.api} of the storage contract, "
-            f"this mobync-core has version {API}: upgrade the {'core' if adapter.api > API else 'adapter'}"
-        )
+    adapter = installed_for(url).adapter
     try:
         return adapter.open(url)
     except ImportError as error:
+        scheme = scheme_of(url)
         hint = adapter.install or _install(scheme) or f"pip install {error.name or adapter.name}"
         missing = f"{error.name}, which is not installed" if error.name else f"what could not be imported ({error})"
         raise MissingDriver(f"{scheme}:// needs {missing}: {hint}") from error
@@ -110,6 +102,25 @@ def open_storage(url: str) -> Storage:
         raise
     except (TypeError, ValueError) as error:
         raise InvalidURL(f"{redact(url)} cannot be opened: {redact(str(error))}") from None
+
+
+def installed_for(url: str) -> Installed:
+    """Find the one adapter that claims the scheme of `url`; raises as `open_storage` does."""
+    scheme = scheme_of(url)
+    found = discover()
+    claimants = found.claimants(scheme)
+    if not claimants:
+        raise UnknownScheme(_no_claimant(scheme, found))
+    if len(claimants) > 1:
+        names = " and ".join(f"{claimant.adapter.name} ({claimant.distribution})" for claimant in claimants)
+        raise AmbiguousScheme(f"{scheme}:// is claimed by {names}: uninstall all but one")
+    (claimant,) = claimants
+    if claimant.adapter.api != API:
+        raise UnsupportedAdapter(
+            f"{claimant.distribution} was written for version {claimant.adapter.api} of the storage contract, "
+            f"this mobync-core has version {API}: upgrade the {'core' if claimant.adapter.api > API else 'adapter'}"
+        )
+    return claimant
 
 
 def _adapters(entry_point: EntryPoint) -> list[Adapter]:

@@ -76,15 +76,19 @@ class Snapshot:
 class Commit:
     """One change of an owner, done whole or not at all.
 
-    `expected` is the clock that the owner must have (0: must never have been seen, or have been erased),
-    `clock` the new one, always greater. `epoch` and `purged` replace the owner's. `put` are records to
-    write, new or not; `remove` the keys of records to forget without a tombstone. No key is in both.
-    `notes` are to be written, `forget` are the (kind, key) of notes to remove.
+    `expected` and `epoch` are the clock and the epoch that the owner must have. An owner never seen, or erased,
+    has the clock 0 and any epoch, and gets this one: so a commit that was merged before an erasure conflicts
+    after it, even if the owner's clock has come to the same number again. `clock` is the new clock, always
+    greater; `purged` replaces the owner's; `renew`, unless "", replaces the epoch.
+
+    `put` are records to write, new or not; `remove` the keys of records to forget without a tombstone. No key is in
+    both. `notes` are to be written, `forget` are the (kind, key) of notes to remove.
     """
 
     expected: int
     clock: int
     epoch: str
+    renew: str = ""
     purged: int = -1
     put: Sequence[Record] = ()
     remove: Sequence[Key] = ()
@@ -98,9 +102,9 @@ class Storage(Protocol):
 
     Its calls block. One instance may be shared by threads, and any number of processes may work on
     one store. An owner is 1 to 255 bytes of UTF-8 without NUL, compared byte by byte. What is beyond the sizes
-    that the contract names the engine never asks for; a storage may refuse it by `StorageError`. Every method may
-    raise `StorageUnavailable`; a driver's own errors are never raised bare, and no error, message or repr
-    holds a password.
+    that the contract names the engine never asks for; a storage may refuse it by `StorageError`, as
+    `mobync_core.checks.check_commit` does. Every method may raise `StorageUnavailable`, and after `close`
+    `StorageClosed`; a driver's own errors are never raised bare, and no error, message or repr holds a password.
     """
 
     def setup(self) -> None:
@@ -121,8 +125,8 @@ class Storage(Protocol):
     def commit(self, owner: str, commit: Commit) -> None:
         """Write all of `commit`, or raise and leave no trace.
 
-        Raises `ConflictError` if the owner's clock is not `commit.expected`, and `RecordRejected` if the
-        store itself refuses a record. When it returns, the change survives a crash of the process and,
+        Raises `ConflictError` if the owner's clock or epoch is not what `commit` expects, and `RecordRejected` if
+        the store itself refuses a record. When it returns, the change survives a crash of the process and,
         where the store is set to do so, of its machine.
         """
 

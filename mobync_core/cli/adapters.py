@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mobync_core.hookspecs import Adapter
 from mobync_core.plugins import Discovery, discover
 
 
@@ -35,8 +36,7 @@ def _installed(found: Discovery) -> Table:
             escape(adapter.name),
             escape(" ".join(f"{scheme}://" for scheme in adapter.schemes)),
             escape(installed.distribution),
-            _yes(adapter.persistent),
-            _yes(adapter.shared),
+            *_abilities(adapter),
         )
     return table
 
@@ -46,6 +46,12 @@ def _broken(found: Discovery) -> Table:
     for broken in found.broken:
         table.add_row(escape(broken.name), escape(broken.distribution), escape(broken.error))
     return table
+
+
+def _abilities(adapter: Adapter) -> tuple[str, str]:
+    if callable(adapter.abilities):
+        return "depends", "depends"
+    return _yes(adapter.abilities.persistent), _yes(adapter.abilities.shared)
 
 
 def _yes(answer: bool) -> str:

@@ -11,8 +11,8 @@ import click
 
 from mobync_core.cli.owners import owner_options, owners_from
 from mobync_core.engine import Mobync
-from mobync_core.plugins import discover
-from mobync_core.urls import redact, scheme_of
+from mobync_core.plugins import installed_for
+from mobync_core.urls import redact
 
 
 @click.command()
@@ -79,9 +79,5 @@ def require_server() -> None:
 
 
 def _caveat(url: str) -> str:
-    scheme = scheme_of(url)
-    found = discover()
-    claimants = found.claimants(scheme) or found.claimants(scheme.partition("+")[0])
-    if claimants and not claimants[0].adapter.persistent:
-        return "  (gone when this process ends)"
-    return ""
+    lasting = installed_for(url).adapter.abilities_at(url).persistent
+    return "" if lasting else "  (gone when this process ends)"

@@ -29,7 +29,7 @@ def test_adapters_are_listed() -> None:
     assert (ended.status, ended.err) == (0, "")
     rows = [line.split() for line in ended.out.splitlines()]
     assert ["memory", "memory://", "mobync-memory", version("mobync-memory"), "no", "no"] in rows
-    assert ["sqlite", "sqlite://", "mobync-sql", version("mobync-sql"), "yes", "yes"] in rows
+    assert ["sqlite", "sqlite://", "mobync-sql", version("mobync-sql"), "depends", "depends"] in rows
 
 
 def test_a_broken_plugin_is_listed_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:

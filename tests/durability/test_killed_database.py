@@ -8,7 +8,7 @@ from random import Random
 
 from tests.durability.server import Answer, Request, Server, ask, running
 from tests.durability.storm import Storm, unanswered, until
-from tests.servers.postgresql import PostgreSQL
+from tests.servers.sources import Server as Database
 
 KILLS = 4
 ATTEMPTS = 16
@@ -29,11 +29,11 @@ def is_well(server: Server) -> bool:
     return answer.status == 200
 
 
-def test_a_database_that_dies_puts_devices_off_until_it_is_back(postgresql_server: PostgreSQL, tmp_path: Path) -> None:
+def test_a_database_that_dies_puts_devices_off_until_it_is_back(postgresql_server: Database, tmp_path: Path) -> None:
     random = Random()
     kills = attempts = stored = put_off = 0
     begin = time.monotonic()
-    with running(postgresql_server.url.render_as_string(hide_password=False), tmp_path) as server:
+    with running(postgresql_server.url, tmp_path) as server:
         pid = server.pid
         storm = Storm(server, size=SIZE, random=random)
         while kills < KILLS:

@@ -8,27 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.servers import postgresql
-from tests.servers.sources import no_server, url_from_environment
+from tests.servers.sources import Server, own_server, server_url
 
 __all__ = ["postgresql_server", "postgresql_server_url", "postgresql_url", "url"]
 
 
 @pytest.fixture(scope="session")
-def _own_postgresql() -> Iterator[postgresql.PostgreSQL]:
-    bin = postgresql.binaries()
-    if bin is None:
-        no_server(postgresql.BACKEND, postgresql.WAY_OUT)
-    with postgresql.own_server(bin) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def postgresql_server_url(request: pytest.FixtureRequest) -> str:
+def postgresql_server_url() -> Iterator[str]:
     """The URL of a server on which tests may make databases: one for the whole session."""
-    if url := url_from_environment(postgresql.BACKEND):
-        return url
-    server: postgresql.PostgreSQL = request.getfixturevalue("_own_postgresql")
-    return server.url.render_as_string(hide_password=False)
+    with server_url(postgresql) as url:
+        yield url
 
 
 @pytest.fixture
@@ -39,12 +28,9 @@ def postgresql_url(postgresql_server_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def postgresql_server() -> Iterator[postgresql.PostgreSQL]:
+def postgresql_server() -> Iterator[Server]:
     """A running server that only this test has: it may kill it and start it again."""
-    bin = postgresql.binaries()
-    if bin is None:
-        no_server(postgresql.BACKEND, f"{postgresql.WAY_OUT} (a server given by URL cannot be killed)")
-    with postgresql.own_server(bin) as server:
+    with own_server(postgresql) as server:
         yield server
 
 

@@ -60,8 +60,9 @@ class PostgreSQL:
         )  # fmt: skip
 
     @property
-    def url(self) -> URL:
-        return URL.create("postgresql", "mobync", PASSWORD, "127.0.0.1", self._port, "postgres")
+    def url(self) -> str:
+        url = URL.create("postgresql", "mobync", PASSWORD, "127.0.0.1", self._port, "postgres")
+        return url.render_as_string(hide_password=False)
 
     def start(self, *, durable: bool = False) -> None:
         """Start the server and wait until it answers. `durable` keeps fsync, as production does."""
@@ -107,7 +108,7 @@ class PostgreSQL:
 
     def _answers(self) -> bool:
         try:
-            psycopg.connect(self.url.render_as_string(hide_password=False), connect_timeout=2).close()
+            psycopg.connect(self.url, connect_timeout=2).close()
         except psycopg.OperationalError:
             return False
         return True
@@ -124,9 +125,17 @@ class PostgreSQL:
             raise RuntimeError(f"{program} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
 
 
+def is_there() -> bool:
+    """Whether this machine has PostgreSQL's binaries."""
+    return binaries() is not None
+
+
 @contextmanager
-def own_server(bin: Path) -> Iterator[PostgreSQL]:
+def own_server() -> Iterator[PostgreSQL]:
     """A server that lives as long as the `with`."""
+    bin = binaries()
+    if bin is None:
+        raise FileNotFoundError(WAY_OUT)
     with plain_directory("mobync-postgresql-") as directory:
         server = PostgreSQL(directory, bin)
         server.start()

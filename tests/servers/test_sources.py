@@ -5,8 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from tests.servers.postgresql import PostgreSQL
-from tests.servers.sources import no_server, url_from_environment
+from tests.servers.sources import Server, no_server, url_from_environment
 
 
 def test_a_missing_backend_is_skipped_with_a_way_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,8 +29,8 @@ def test_a_url_of_the_environment_is_taken(monkeypatch: pytest.MonkeyPatch) -> N
     assert url_from_environment("postgresql") is None
 
 
-def test_a_server_of_our_own_may_be_killed_and_started_again(postgresql_server: PostgreSQL) -> None:
-    url = postgresql_server.url.render_as_string(hide_password=False)
+def test_a_server_of_our_own_may_be_killed_and_started_again(postgresql_server: Server) -> None:
+    url = postgresql_server.url
     with psycopg.connect(url) as connection:
         connection.execute("CREATE TABLE kept (n integer)")
         connection.execute("INSERT INTO kept VALUES (7)")

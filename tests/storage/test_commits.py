@@ -27,7 +27,7 @@ class TestCommits:
 
     def test_a_commit_without_records_raises_the_clock_and_replaces_epoch_and_floor(self, storage: Storage) -> None:
         put(storage, OWNER, record("a", 0))
-        storage.commit(OWNER, Commit(expected=1, clock=9, epoch="another", purged=4))
+        storage.commit(OWNER, Commit(expected=1, clock=9, epoch=EPOCH, renew="another", purged=4))
         held = storage.load(OWNER, since=0)
         assert (held.clock, held.epoch, held.purged) == (9, "another", 4)
         assert list(held.changed) == [record("a", 0)]
@@ -71,7 +71,8 @@ class TestCommits:
         commit = Commit(
             expected=expected,
             clock=expected + 1,
-            epoch="lost",
+            epoch=EPOCH,
+            renew="lost",
             purged=3,
             put=[record("b", expected)],
             remove=[("task", "a")],
@@ -86,7 +87,7 @@ class TestCommits:
         put(storage, OWNER, record("a", 0))
         before = everything(storage, OWNER)
         with pytest.raises(ConflictError):
-            storage.commit(OWNER, Commit(expected=0, clock=5, epoch="lost", put=[record("b", 4)]))
+            storage.commit(OWNER, Commit(expected=0, clock=5, epoch=EPOCH, put=[record("b", 4)]))
         assert everything(storage, OWNER) == before
 
     def test_a_later_commit_conflicts_if_the_owner_is_not_there(self, storage: Storage) -> None:
@@ -111,7 +112,8 @@ class TestCommits:
         commit = Commit(
             expected=1,
             clock=101,
-            epoch="lost",
+            epoch=EPOCH,
+            renew="lost",
             put=records,
             remove=[("task", "a")],
             forget=[("history", "1")],
@@ -127,7 +129,8 @@ class TestCommits:
         commit = Commit(
             expected=1,
             clock=3,
-            epoch="lost",
+            epoch=EPOCH,
+            renew="lost",
             put=[record("b", 1)],
             notes=[Note("history", "1", "fine"), Note("history", "2", "a lone surrogate: \udfff")],
         )
@@ -152,7 +155,9 @@ class TestCommits:
     def test_commits_in_different_owners_do_not_meet(self, storage: Storage) -> None:
         put(storage, OWNER, record("a", 0, "ada's"), notes=[Note("history", "1", "ada's")])
         put(storage, "bob", record("a", 3, "bob's"), notes=[Note("history", "1", "bob's")])
-        storage.commit("bob", Commit(expected=4, clock=5, epoch="b", remove=[("task", "a")], forget=[("history", "1")]))
+        storage.commit(
+            "bob", Commit(expected=4, clock=5, epoch=EPOCH, remove=[("task", "a")], forget=[("history", "1")])
+        )
         snapshot, notes = everything(storage, OWNER)
         assert snapshot.clock == 1
         assert list(snapshot.changed) == [record("a", 0, "ada's")]
@@ -192,3 +197,12 @@ class TestErase:
         storage.commit(OWNER, Commit(expected=0, clock=1, epoch="new", put=[record("c", 0)]))
         held = storage.load(OWNER, since=0)
         assert (held.clock, held.epoch, list(held.changed)) == (1, "new", [record("c", 0)])
+
+    def test_what_was_merged_before_an_erasure_conflicts_after_it_whatever_the_clock(self, storage: Storage) -> None:
+        put(storage, OWNER, record("a", 0), record("b", 1))
+        storage.erase(OWNER)
+        storage.commit(OWNER, Commit(expected=0, clock=2, epoch="new", put=[record("c", 1)]))
+        before = everything(storage, OWNER)
+        with pytest.raises(ConflictError):
+            storage.commit(OWNER, Commit(expected=2, clock=3, epoch=EPOCH, put=[record("a", 2)]))
+        assert everything(storage, OWNER) == before

@@ -13,7 +13,7 @@ import pytest
 from mobync_sql import SQLStorage, open_sql
 from sqlalchemy import create_engine, make_url
 
-from mobync_core import InvalidURL, MobyncError, StorageUnavailable, open_storage
+from mobync_core import Abilities, InvalidURL, MobyncError, StorageUnavailable, open_storage
 from mobync_core.plugins import discover
 from tests.servers.processes import free_port
 
@@ -100,7 +100,9 @@ class TestDiscovery:
     def test_the_adapters_say_what_they_are(self) -> None:
         found = {installed.adapter.name: installed.adapter for installed in discover().installed}
         assert found["memory"].schemes == ("memory",)
-        assert (found["memory"].persistent, found["memory"].shared) == (False, False)
+        assert found["memory"].abilities_at("memory://") == Abilities(persistent=False, shared=False)
+        assert found["sqlite"].abilities_at("sqlite://") == Abilities(persistent=False, shared=False)
+        assert found["sqlite"].abilities_at("sqlite:///a.db") == Abilities()
         assert found["sqlite"].schemes == ("sqlite",)
         assert found["postgresql"].schemes == ("postgresql", "postgres")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mobync_core.errors import InvalidURL
-from mobync_core.hookspecs import Adapter, hookimpl
+from mobync_core.hookspecs import Abilities, Adapter, hookimpl
 from mobync_core.storage import Storage
 from mobync_core.urls import redact
 
@@ -19,6 +19,9 @@ def open_memory(url: str) -> Storage:
     return MemoryStorage()
 
 
+_VOLATILE = Abilities(persistent=False, shared=False)
+
+
 @hookimpl
 def mobync_storage_adapters() -> Iterable[Adapter]:
-    return [Adapter(name="memory", schemes=("memory",), open=open_memory, persistent=False, shared=False)]
+    return [Adapter(name="memory", schemes=("memory",), open=open_memory, abilities=_VOLATILE)]

@@ -10,9 +10,9 @@ from typing import Any
 
 from sortedcontainers import SortedDict  # type: ignore[import-untyped]
 
-from mobync_core.errors import ConflictError, StorageUnavailable
+from mobync_core.checks import check_commit
+from mobync_core.errors import ConflictError, StorageClosed
 from mobync_core.storage import Commit, Key, Note, Record, Snapshot
-from mobync_memory.checks import check_commit
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class _Owner:
     notes: Any = field(default_factory=SortedDict)
 
     def apply(self, commit: Commit) -> None:
-        self.clock, self.epoch, self.purged = commit.clock, commit.epoch, commit.purged
+        self.clock, self.epoch, self.purged = commit.clock, commit.renew or commit.epoch, commit.purged
         for key in commit.remove:
             self._drop(key)
         for record in commit.put:
@@ -83,12 +83,10 @@ class MemoryStorage:
         check_commit(owner, commit)  # all that can fail comes before the first change
         with self._lock:
             self._check_open()
-            held = self._owners.get(owner)
-            clock = held.clock if held is not None else 0
-            if clock != commit.expected:
-                raise ConflictError(f"the owner's clock is {clock}, not {commit.expected}")
-            if held is None:
-                held = self._owners[owner] = _Owner()
+            held = self._owners.get(owner) or _Owner(epoch=commit.epoch)
+            if (held.clock, held.epoch) != (commit.expected, commit.epoch):
+                raise ConflictError(f"the owner's clock is {held.clock}, not {commit.expected}, or its epoch differs")
+            self._owners[owner] = held
             held.apply(commit)
 
     def notes(
@@ -117,11 +115,11 @@ class MemoryStorage:
             self._owners.pop(owner, None)
 
     def close(self) -> None:
-        """Forget everything. Calls after it raise `StorageUnavailable`."""
+        """Forget everything. Calls after it raise `StorageClosed`."""
         with self._lock:
             self._closed = True
             self._owners.clear()
 
     def _check_open(self) -> None:
         if self._closed:
-            raise StorageUnavailable("the storage is closed")
+            raise StorageClosed("the storage is closed")

@@ -61,13 +61,19 @@ def open_sql(url: str) -> SQLStorage:
         raise InvalidURL(f"{redact(url)} cannot be opened: {redact(str(error))}") from None
 
 
+def is_in_memory(url: URL | str) -> bool:
+    """Say whether a ``sqlite:`` URL names a database that ends with its storage."""
+    parsed = make_url(url)
+    return not parsed.database or ":memory:" in parsed.database or parsed.query.get("mode") == "memory"
+
+
 def _sqlite(url: URL) -> Engine:
     database = url.database or ""
     if not database.startswith("file:") and (unknown := set(url.query) - SQLITE_OPTIONS):
         raise ValueError(f"unknown options {sorted(unknown)}, known are {sorted(SQLITE_OPTIONS)}")
     options: dict[str, Any] = {"pool_size": POOL_SIZE, "max_overflow": 0, "pool_timeout": POOL_SECONDS}
-    if not database or ":memory:" in database or url.query.get("mode") == "memory":
-        # In memory: one connection, which all threads share.
+    if is_in_memory(url):
+        # One connection, which all threads share.
         options = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
     engine = create_engine(url, isolation_level="AUTOCOMMIT", hide_parameters=True, **options)
     event.listen(engine, "connect", _flush_commits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mobync_core.hookspecs import Adapter, hookimpl
+from mobync_core.hookspecs import Abilities, Adapter, hookimpl
 from mobync_core.storage import Storage
 
 
@@ -14,10 +14,23 @@ def _open(url: str) -> Storage:
     return open_sql(url)
 
 
+def _sqlite_abilities(url: str) -> Abilities:
+    from mobync_sql.opening import is_in_memory  # noqa: PLC0415
+
+    on_disk = not is_in_memory(url)
+    return Abilities(persistent=on_disk, shared=on_disk)
+
+
 @hookimpl
 def mobync_storage_adapters() -> Iterable[Adapter]:
     return [
-        Adapter(name="sqlite", schemes=("sqlite",), open=_open, install='pip install "mobync-core[sqlite]"'),
+        Adapter(
+            name="sqlite",
+            schemes=("sqlite",),
+            open=_open,
+            install='pip install "mobync-core[sqlite]"',
+            abilities=_sqlite_abilities,
+        ),
         Adapter(
             name="postgresql",
             schemes=("postgresql", "postgres"),

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.pool import Pool, StaticPool
 
-from mobync_core.errors import ConflictError, SchemaError, StorageError, StorageUnavailable
+from mobync_core.errors import ConflictError, SchemaError, StorageClosed, StorageError, StorageUnavailable
 from mobync_core.storage import Commit, Key, Note, Record, Snapshot
 from mobync_core.urls import redact
 from mobync_sql import schema
@@ -25,8 +25,8 @@ from mobync_sql.dialects.base import CHANGED, OWNER
 T = TypeVar("T")
 
 _RAISE_CLOCK = text(
-    "UPDATE mobync_owners SET clock = :clock, epoch = :epoch, purged = :purged "
-    "WHERE owner = :owner AND clock = :expected"
+    "UPDATE mobync_owners SET clock = :clock, epoch = :renewed, purged = :purged "
+    "WHERE owner = :owner AND clock = :expected AND epoch = :epoch"
 )
 _ERASE_OWNER = text("DELETE FROM mobync_owners WHERE owner = :owner")
 _ERASE_RECORDS = text("DELETE FROM mobync_records WHERE owner = :owner")
@@ -114,13 +114,15 @@ class SQLStorage:
             raise StorageError(f"a commit must raise the clock: {commit.clock} is not over {commit.expected}")
         with self._transaction() as connection:
             # First the owner's row, whose lock makes every other commit of this owner wait, and then fail.
-            head = {"owner": owner, "clock": commit.clock, "epoch": commit.epoch, "purged": commit.purged}
+            renewed = commit.renew or commit.epoch
+            head = {"owner": owner, "clock": commit.clock, "purged": commit.purged}
             if commit.expected:
-                done = connection.execute(_RAISE_CLOCK, {**head, "expected": commit.expected})
+                expected = {"expected": commit.expected, "epoch": commit.epoch}
+                done = connection.execute(_RAISE_CLOCK, {**head, **expected, "renewed": renewed})
             else:
-                done = connection.execute(self._dialect.insert_owner, head)
+                done = connection.execute(self._dialect.insert_owner, {**head, "epoch": renewed})
             if done.rowcount != 1:
-                raise ConflictError(f"the owner's clock is not {commit.expected}")
+                raise ConflictError(f"the owner's clock is not {commit.expected}, or its epoch is another")
             if commit.remove:
                 self._dialect.remove(connection, owner, commit.remove)
             if commit.put:
@@ -165,7 +167,7 @@ class SQLStorage:
                 connection.execute(_ERASE_NOTES, {"owner": owner})
 
     def close(self) -> None:
-        """Close the engine if it was opened by URL. Calls after it raise `StorageUnavailable`."""
+        """Close the engine if it was opened by URL. Calls after it raise `StorageClosed`."""
         self._closed = True
         if self._owns_engine:
             self._engine.dispose()
@@ -181,7 +183,7 @@ class SQLStorage:
         Their messages are rebuilt: SQLAlchemy's would quote statements with the data of people.
         """
         if self._closed:
-            raise StorageUnavailable(f"{self._name} is closed")
+            raise StorageClosed(f"{self._name} is closed")
         try:
             yield
         except DBAPIError as error:

@@ -1,4 +1,8 @@
-"""Refuses what a database would refuse, so that what runs on memory runs on a database too."""
+"""Refuses a commit that is none, before a storage begins to write it.
+
+An adapter whose store would take what the contract does not allow, or would find it out midway, calls
+`check_commit` first: so that what runs on one storage runs on every other.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,13 @@ _INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**63 - 1
 
 
 def check_commit(owner: str, commit: Commit) -> None:
-    """Raise `StorageError` if a database could not hold all of `commit`, or could not do it."""
+    """Raise `StorageError`, which names what is wrong, if the contract does not allow `commit`."""
     _identifier("owner", owner)
     _integer("expected clock", commit.expected)
     _integer("clock", commit.clock)
     _integer("purged", commit.purged)
     _text("epoch", commit.epoch, 255)
+    _text("epoch", commit.renew, 255)
     if commit.clock <= commit.expected:
         raise StorageError(f"a commit must raise the clock: {commit.clock} is not over {commit.expected}")
     for record in commit.put:
