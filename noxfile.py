@@ -8,7 +8,18 @@ nox.options.sessions = ["lint", "typing", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 nox.options.default_venv_backend = "virtualenv"
 
-HOUSE = ["-e", ".[cli,server,sqlite,postgres,memory]", "-e", "adapters/memory", "-e", "adapters/sql"]
+HOUSE = [
+    "-e",
+    ".[cli,server,sqlite,postgres,mysql,memory,mongodb,redis]",
+    "-e",
+    "adapters/memory",
+    "-e",
+    "adapters/mongodb",
+    "-e",
+    "adapters/redis",
+    "-e",
+    "adapters/sql",
+]
 
 
 def install(session: nox.Session, *packages: str) -> None:
@@ -27,6 +38,18 @@ def tests(session: nox.Session) -> None:
     """All tests, against real servers."""
     install(session, *HOUSE, "-r", "tests/requirements.txt")
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def containers(session: nox.Session) -> None:
+    """The storages' tests against servers in containers, of an image built here.
+
+    Where official images can be pulled: MOBYNC_TEST_SERVERS=docker nox -s tests
+    """
+    install(session, *HOUSE, "-r", "tests/requirements.txt")
+    session.run(
+        "python", "-m", "tests.servers.images", "pytest", *(session.posargs or ["tests/storage", "tests/servers"])
+    )
 
 
 @nox.session

@@ -30,6 +30,13 @@ EXTRAS = {
     "sqlite": "sqlite",
     "postgresql": "postgres",
     "postgres": "postgres",
+    "redis": "redis",
+    "rediss": "redis",
+    "unix": "redis",
+    "mongodb": "mongodb",
+    "mongodb+srv": "mongodb",
+    "mysql": "mysql",
+    "mariadb": "mysql",
 }
 
 

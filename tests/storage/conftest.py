@@ -38,14 +38,34 @@ def _postgresql(request: pytest.FixtureRequest) -> Place:
     return Place(request.getfixturevalue("postgresql_url"))
 
 
+def _mariadb(request: pytest.FixtureRequest) -> Place:
+    return Place(request.getfixturevalue("mariadb_url"))
+
+
+def _mongodb(request: pytest.FixtureRequest) -> Place:
+    return Place(request.getfixturevalue("mongodb_url"))
+
+
+def _redis(request: pytest.FixtureRequest) -> Place:
+    return Place(request.getfixturevalue("redis_url"))
+
+
+def _redis_cluster(request: pytest.FixtureRequest) -> Place:
+    return Place(request.getfixturevalue("redis_cluster_url"))
+
+
 PLACES: dict[str, Callable[[pytest.FixtureRequest], Place]] = {
     "memory": _memory,
     "sqlite-memory": _sqlite_memory,
     "sqlite-file": _sqlite_file,
     "postgresql": _postgresql,
+    "mariadb": _mariadb,
+    "mongodb": _mongodb,
+    "redis": _redis,
+    "redis-cluster": _redis_cluster,
 }
-SHARED = ("sqlite-file", "postgresql")
-SQL = ("sqlite-memory", "sqlite-file", "postgresql")
+SHARED = ("sqlite-file", "postgresql", "mariadb", "mongodb", "redis", "redis-cluster")
+SQL = ("sqlite-memory", "sqlite-file", "postgresql", "mariadb")
 
 
 @pytest.fixture(params=PLACES)
