@@ -1,0 +1,242 @@
+"""How a commit is done whole without transactions: it becomes pending in one step, and is then rolled forward.
+
+1. The point: one update of the owner's head, if it has the expected clock and epoch and nothing pending. It sets the
+   new clock and `pending`, which holds all of the commit, or says of how many staged pieces it is. Now it is done.
+2. The roll: records and notes are written, each only over what an older commit `written`.
+3. The clear: `pending` becomes null, if the head's `commit` is still this one.
+
+Who finds something pending (a load, a commit, a reader of notes) does steps 2 and 3 itself before anything else, should
+the writer be slow or dead. So several may roll one commit at a time, and some may be late by any number of commits:
+
+- A late roller writes nothing over newer records or ghosts: its guard does not match, so MongoDB tries to insert, and
+  the `_id` is taken (code 11000), which means that another was there before.
+- A removed record leaves a ghost, which holds but `written`, or a late roller would bring it to life again. Ghosts
+  expire after a day by the server's clock. A roller begins no write later than `ROLL_SECONDS` after it saw the commit
+  pending, and no command takes longer than `faults.SECONDS`. Assumed is only that no process sleeps for a day between
+  looking at its clock and sending the command.
+- What a late roller writes for an owner that was erased belongs to a `life` that is over. Each first commit begins
+  a new one, each document's `_id` has it, so nobody sees it; and the roller removes it, as it finds nothing to clear.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from bson import Int64, ObjectId
+from pymongo import ReplaceOne, UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from mobync_core.errors import ConflictError, StorageUnavailable
+from mobync_core.storage import Commit
+from mobync_mongodb.faults import DUPLICATE, codes_of
+from mobync_mongodb.layout import Document, Store
+from mobync_mongodb.pieces import PIECE, note_writes, pieces_of, record_writes
+
+PATIENCE = 10
+"""Seconds after which a load or a commit, between which others' commits keep falling, ends in a conflict."""
+
+ROLL_SECONDS = 3600
+STAGE_SECONDS = 3600
+
+_WRITES = 1000  # within one time-out
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
+"""Seconds: together about 0.13 are left to a writer to roll its commit, before another helps."""
+
+
+class Deadline:
+    """The end of one call's patience."""
+
+    def __init__(self) -> None:
+        self._end = time.monotonic() + PATIENCE
+
+    def is_over(self) -> bool:
+        return time.monotonic() > self._end
+
+
+def make(store: Store, owner: str, commit: Commit) -> None:
+    """Do `commit`, or raise `ConflictError` and leave no trace."""
+    pieces, size = pieces_of(commit)
+    staged = size > PIECE
+    id, life = ObjectId(), ObjectId()
+    began = time.monotonic()
+    expected: Document = {"_id": owner, "clock": Int64(commit.expected), "epoch": commit.epoch, "pending": None}
+    change: Document = {
+        "clock": Int64(commit.clock),
+        "epoch": commit.renew or commit.epoch,
+        "purged": Int64(commit.purged),
+        "commit": id,
+        "pending": {"pieces": len(pieces)} if staged else pieces[0],
+    }
+    if staged and commit.expected:
+        # An erasure removes what was staged in its life: so the point must find that very life.
+        head = settled(store, owner)
+        if head is None or not _fits(head, commit):
+            raise _conflict(commit)
+        life = expected["life"] = head["life"]
+    try:
+        if staged:
+            _stage(store, owner, life, id, pieces)
+            if time.monotonic() - began > STAGE_SECONDS:
+                raise ConflictError("to stage the commit took too long")
+        life = _reach_point(store, commit, expected, {**change, "life": life})
+    except ConflictError:
+        if staged:
+            _unstage(store, owner, id)
+        raise
+    # To prepare it counted as well: the roller's time must begin before the point.
+    _roll(store, {**change, "_id": owner, "life": life}, pieces, began)
+
+
+def settled(store: Store, owner: str, session: ClientSession | None = None) -> Document | None:
+    """Read the owner's head when nothing is pending, rolling forward what is; None if there is no such owner."""
+    pause = _FIRST_PAUSE
+    deadline = Deadline()
+    while not deadline.is_over():
+        began = time.monotonic()
+        head = head_of(store, owner, session)
+        if head is None or head["pending"] is None:
+            return head
+        if pause < _LONGEST_PAUSE:
+            time.sleep(pause)
+            pause *= 2
+        else:
+            pending = head["pending"]
+            _roll(store, head, _staged(store, head) if "pieces" in pending else [pending], began)
+    raise ConflictError("commits of others kept the owner busy")
+
+
+def head_of(store: Store, owner: str, session: ClientSession | None = None) -> Document | None:
+    with store.faults():
+        return store.owners.find_one({"_id": owner}, session=session)
+
+
+def erase(store: Store, owner: str) -> None:
+    """Remove the head, which is the point, then all of its life, and of lives whose erasure was cut short."""
+    with store.faults():
+        head = store.owners.find_one_and_delete({"_id": owner}, projection={"life": 1})
+    _sweep(store, owner, {head["life"]} if head else set())
+
+
+def _reach_point(store: Store, commit: Commit, expected: Document, change: Document) -> ObjectId:
+    """Make the commit pending and return the owner's life."""
+    deadline = Deadline()
+    owner = expected["_id"]
+    while not deadline.is_over():
+        with store.faults():
+            if commit.expected:
+                raised = {name: value for name, value in change.items() if name != "life"}
+                found = store.owners.find_one_and_update(expected, {"$set": raised}, projection={"life": 1})
+                if found is not None:
+                    life: ObjectId = found["life"]
+                    return life
+            else:
+                # No upsert: of two that race on a new owner one must learn that it lost.
+                try:
+                    store.owners.insert_one({"_id": owner, **change})
+                except DuplicateKeyError:
+                    pass  # whose it is, is looked at next
+                else:
+                    return change["life"]  # type: ignore[no-any-return]
+        head = head_of(store, owner)
+        if head is not None and head["commit"] == change["commit"]:
+            return head["life"]  # type: ignore[no-any-return]  # the driver lost the answer and tried again
+        if head is None and not commit.expected:
+            continue  # erased meanwhile
+        if head is None or not _fits(head, commit):
+            raise _conflict(commit)
+        settled(store, owner)
+    raise _conflict(commit)
+
+
+def _fits(head: Document, commit: Commit) -> bool:
+    return bool(commit.expected) and (head["clock"], head["epoch"]) == (commit.expected, commit.epoch)
+
+
+def _conflict(commit: Commit) -> ConflictError:
+    return ConflictError(f"the owner's clock is not {commit.expected}, or its epoch is another")
+
+
+def _roll(store: Store, head: Document, pieces: Iterable[Document | None], began: float) -> None:
+    """Write the pieces of the commit that is pending in `head`, and clear it there.
+
+    The commit is done, so whatever fails here is no conflict: the next to come goes on with it.
+    """
+    owner, life, clock = head["_id"], head["life"], head["clock"]
+    try:
+        for piece in pieces:
+            if piece is None:
+                return  # another has rolled and cleared it, or the next look finds it pending still
+            for collection, writes in (
+                (store.records, record_writes(owner, life, clock, piece)),
+                (store.notes, note_writes(owner, life, clock, piece)),
+            ):
+                if time.monotonic() - began > ROLL_SECONDS:
+                    raise StorageUnavailable(f"{store.name}: to write a commit took too long")
+                _write(store, collection, writes)
+        with store.faults():
+            done = store.owners.update_one(
+                {"_id": owner, "life": life, "commit": head["commit"], "pending": {"$ne": None}},
+                {"$set": {"pending": None}},
+            )
+    except ConflictError as conflict:
+        raise StorageUnavailable(f"{store.name}: the commit is done, its records are not written yet") from conflict
+    if "pieces" in head["pending"]:
+        _unstage(store, owner, head["commit"])
+    if not done.matched_count:
+        found = head_of(store, owner)
+        if found is None or found["life"] != life:
+            _sweep(store, owner, {life})
+
+
+def _write(store: Store, collection: Collection[Document], writes: Sequence[ReplaceOne[Any] | UpdateOne]) -> None:
+    for start in range(0, len(writes), _WRITES):
+        with store.faults():
+            try:
+                collection.bulk_write(writes[start : start + _WRITES], ordered=False)
+            except BulkWriteError as error:
+                if codes_of(error) != {DUPLICATE}:
+                    raise
+
+
+def _stage(store: Store, owner: str, life: ObjectId, commit: ObjectId, pieces: Sequence[Document]) -> None:
+    for number, piece in enumerate(pieces):
+        content = {"owner": owner, "life": life, "commit": commit, "piece": piece}
+        with store.faults():  # an upsert, for only an update can take the server's time
+            store.staged.update_one(
+                {"_id": {"c": commit, "n": number}, "owner": owner},
+                {"$set": {name: content[name] for name in ("life", "commit", "piece")}, "$currentDate": {"at": True}},
+                upsert=True,
+            )
+
+
+def _staged(store: Store, head: Document) -> Iterator[Document | None]:
+    for number in range(head["pending"]["pieces"]):
+        with store.faults():
+            found = store.staged.find_one({"_id": {"c": head["commit"], "n": number}, "owner": head["_id"]})
+        yield found["piece"] if found else None
+
+
+def _unstage(store: Store, owner: str, commit: ObjectId) -> None:
+    with store.faults():
+        store.staged.delete_many({"owner": owner, "commit": commit})
+
+
+def _sweep(store: Store, owner: str, lives: set[ObjectId]) -> None:
+    """Delete all of the owner's `lives`, and of every other that is over.
+
+    A life begins with its head and never comes back: one that has records, and then no head, is over.
+    """
+    with store.session() as session:
+        for collection in (store.records, store.notes):
+            with store.faults():
+                lives = lives | set(collection.distinct("life", {"owner": owner}, session=session))
+        head = head_of(store, owner, session)
+        over = lives - ({head["life"]} if head else set())
+        for collection in (store.records, store.notes, store.staged) if over else ():
+            with store.faults():
+                collection.delete_many({"owner": owner, "life": {"$in": list(over)}}, session=session)

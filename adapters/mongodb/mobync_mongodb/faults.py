@@ -1,0 +1,100 @@
+"""Turns what pymongo raises into the storage's own errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pymongo
+from bson.errors import BSONError
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    DocumentTooLarge,
+    InvalidOperation,
+    OperationFailure,
+    PyMongoError,
+)
+
+from mobync_core.errors import ConflictError, StorageClosed, StorageError, StorageUnavailable
+from mobync_core.urls import redact
+
+SECONDS = 20
+"""How long one command may take, with every retry of the driver: then the server is out of reach."""
+
+DUPLICATE = 11000
+
+_CONFLICT = 112  # WriteConflict
+_OUT_OF_REACH = {
+    6,  # HostUnreachable
+    7,  # HostNotFound
+    18,  # AuthenticationFailed
+    24,  # LockTimeout
+    46,  # LockBusy
+    50,  # MaxTimeMSExpired
+    63,  # StaleShardVersion
+    64,  # WriteConcernFailed, such as wtimeout
+    89,  # NetworkTimeout
+    91,  # ShutdownInProgress
+    133,  # FailedToSatisfyReadPreference
+    134,  # ReadConcernMajorityNotAvailableYet
+    189,  # PrimarySteppedDown
+    202,  # NetworkInterfaceExceededTimeLimit
+    262,  # ExceededTimeLimit
+    9001,  # SocketException
+    10107,  # NotWritablePrimary
+    11600,  # InterruptedAtShutdown
+    11602,  # InterruptedDueToReplStateChange
+    13388,  # StaleConfig
+    13435,  # NotPrimaryNoSecondaryOk
+    13436,  # NotPrimaryOrSecondary
+    14031,  # OutOfDiskSpace
+}
+
+
+@contextmanager
+def faults(name: str) -> Iterator[None]:
+    """Around one command to the database called `name`.
+
+    Messages are rebuilt, and errors of the server not chained: their text quotes names and bodies of people.
+    """
+    try:
+        with pymongo.timeout(SECONDS):
+            yield
+    except ConnectionFailure as error:
+        # Without the description of the whole topology, which says the same at length.
+        message = str(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0]
+        raise StorageUnavailable(f"{name}: {redact(message) or type(error).__name__}") from error
+    except OperationFailure as error:
+        raise _refused(name, error) from None
+    except InvalidOperation as error:
+        if "after close" in str(error):
+            raise StorageClosed(f"{name} is closed") from error
+        raise StorageError(f"{name}: {type(error).__name__}") from None
+    except DocumentTooLarge:
+        raise StorageError(f"{name} cannot hold a record or a note of 16 MiB or more") from None
+    except (BSONError, UnicodeError, OverflowError) as error:
+        raise StorageError(f"{name} cannot hold this: {type(error).__name__}") from None
+    except PyMongoError as error:
+        kind = StorageUnavailable if error.timeout else StorageError
+        raise kind(f"{name}: {type(error).__name__}") from None
+
+
+def codes_of(error: OperationFailure) -> set[int]:
+    """The codes of all that the server refused in one command."""
+    found = {error.code} if error.code is not None else set()
+    if isinstance(error, BulkWriteError):
+        details = error.details
+        found = {fault["code"] for fault in details["writeErrors"] + details["writeConcernErrors"]}
+    return found
+
+
+def _refused(name: str, error: OperationFailure) -> StorageError:
+    codes = codes_of(error)
+    kind = StorageError
+    if codes & _OUT_OF_REACH or error.timeout or error.has_error_label("RetryableWriteError"):
+        kind = StorageUnavailable
+    elif _CONFLICT in codes:
+        kind = ConflictError
+    word = (error.details or {}).get("codeName") or type(error).__name__
+    return kind(f"{name}: the server refused a command: {word} (code {', '.join(map(str, sorted(codes)))})")

@@ -1,0 +1,151 @@
+"""The collections of a storage, and how a database gets them.
+
+| collection | _id | holds |
+| --- | --- | --- |
+| `mobync_owners` | the owner | the head: clock, epoch, purged, life, commit, pending |
+| `mobync_records` | "life\\0model\\0id" | a record, or the ghost of one that was removed |
+| `mobync_notes` | "life\\0kind\\0key" | a note, or the ghost of one that was forgotten |
+| `mobync_staged` | {c: commit, n: number} | a piece of a commit that is too large for the head |
+| `mobync_schema` | "layout" | the version of this layout |
+
+All but the first and the last have the field `owner`, by which they may be sharded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+from bson.codec_options import CodecOptions
+from pymongo import ASCENDING, IndexModel, ReadPreference, WriteConcern
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import CollectionInvalid, DuplicateKeyError, OperationFailure
+from pymongo.read_concern import ReadConcern
+
+from mobync_core.errors import SchemaError
+from mobync_mongodb.faults import faults
+
+Document: TypeAlias = dict[str, Any]
+
+VERSION = 1
+DAY = 86_400  # seconds
+_NAMESPACE_EXISTS = 48
+
+_INDEXES = {
+    "mobync_records": [
+        IndexModel([("owner", ASCENDING), ("life", ASCENDING), ("clock", ASCENDING)]),
+        IndexModel([("gone", ASCENDING)], expireAfterSeconds=DAY, sparse=True),
+    ],
+    "mobync_notes": [
+        IndexModel([("owner", ASCENDING), ("life", ASCENDING), ("kind", ASCENDING), ("key", ASCENDING)]),
+        IndexModel([("gone", ASCENDING)], expireAfterSeconds=DAY, sparse=True),
+    ],
+    "mobync_staged": [
+        IndexModel([("owner", ASCENDING), ("commit", ASCENDING)]),
+        IndexModel([("at", ASCENDING)]),
+    ],
+}
+_NAMES = ("mobync_owners", "mobync_schema", *_INDEXES)
+
+
+class Store:
+    """The collections of one database, with the concerns that the storage's promises need.
+
+    They are set here, never inherited from a client that was handed in:
+
+    - Writes are acknowledged by a majority, in its journals: a failover cannot take them back. On a standalone
+      server the majority is that server.
+    - Reads are of what a majority has, on the primary, and within one load causally consistent. So no load sees what a
+      failover takes back; and who sees that a head has nothing pending sees, on every shard, the records that were
+      acknowledged before that was written. A primary that was cut off and does not know it yet may show an older,
+      whole state for some seconds. A commit on it cannot be acknowledged.
+    """
+
+    def __init__(self, database: Database[Any]) -> None:
+        self.database: Database[Document] = database.with_options(
+            codec_options=CodecOptions(),
+            read_preference=ReadPreference.PRIMARY,
+            write_concern=WriteConcern("majority", wtimeout=15_000, j=True),
+            read_concern=ReadConcern("majority"),
+        )
+        hosts = ",".join(f"{host}:{port}" for host, port in sorted(database.client._topology_settings.seeds))
+        self.name = f"mongodb://{hosts}/{database.name}"
+        self.owners, self.schema, self.records, self.notes, self.staged = (
+            Collection(self.database, name) for name in _NAMES
+        )
+
+    def faults(self) -> AbstractContextManager[None]:
+        return faults(self.name)
+
+    @contextmanager
+    def session(self) -> Iterator[ClientSession]:
+        with self.faults():
+            session = self.database.client.start_session(causal_consistency=True)
+        with session:
+            yield session
+
+    def setup(self) -> None:
+        """Create what is missing; raises `SchemaError` for a newer layout, or collections that fold names."""
+        version = self._version()
+        if version < VERSION:
+            self._create()
+            with self.faults():
+                try:
+                    self.schema.insert_one({"_id": "layout", "version": VERSION})
+                except DuplicateKeyError:
+                    self._version()  # another process set it up meanwhile, maybe a newer one
+        self._sweep_staged()
+
+    def _version(self) -> int:
+        with self.faults():
+            found = self.schema.find_one({"_id": "layout"})
+        version: int = found["version"] if found else 0
+        if version > VERSION:
+            raise SchemaError(
+                f"{self.name} has version {version} of Mobync's collections, this mobync-mongodb knows version "
+                f"{VERSION} at most: upgrade mobync-mongodb, or use another database"
+            )
+        return version
+
+    def _create(self) -> None:
+        for name in _NAMES:
+            with self.faults():
+                try:
+                    self.database.create_collection(name, check_exists=False)
+                except CollectionInvalid:
+                    pass  # it is there: what it is, is looked at next
+                except OperationFailure as error:
+                    if error.code != _NAMESPACE_EXISTS:
+                        raise
+        with self.faults():
+            for found in self.database.list_collections(filter={"name": {"$in": list(_NAMES)}}):
+                if found.get("type", "collection") != "collection" or "collation" in found.get("options", {}):
+                    raise SchemaError(
+                        f"{found['name']} of {self.name} is a view, or has a collation, which may take two names for "
+                        "one: drop it, setup() makes another"
+                    )
+        for name, indexes in _INDEXES.items():
+            with self.faults():
+                self.database[name].create_indexes(indexes)
+
+    def _sweep_staged(self) -> None:
+        """Delete what commits staged that ended between their steps, at least a day ago by the server's clock.
+
+        A commit gives up long before that (`commits.STAGE_SECONDS`), so what is not pending by then never will be.
+        """
+        with self.faults():
+            now = self.database.command("hello")["localTime"]
+            old = self.staged.aggregate(
+                [
+                    {"$match": {"at": {"$lt": now - timedelta(seconds=DAY)}}},
+                    {"$group": {"_id": {"owner": "$owner", "commit": "$commit"}}},
+                ]
+            )
+            for found in old:
+                owner, commit = found["_id"]["owner"], found["_id"]["commit"]
+                if not self.owners.find_one({"_id": owner, "commit": commit, "pending": {"$ne": None}}, {"_id": 1}):
+                    self.staged.delete_many({"owner": owner, "commit": commit})
