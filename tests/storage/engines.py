@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mobync_sql import SQLStorage
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.pool import StaticPool
 
 from mobync_core import (
     Storage,
 )
 from tests.storage.conftest import Place
+
+DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
 
 
 @contextmanager
@@ -21,7 +23,8 @@ def engine_at(place: Place) -> Iterator[Engine]:
     if place.url == "sqlite://":
         engine = create_engine(place.url, poolclass=StaticPool, connect_args={"check_same_thread": False})
     else:
-        engine = create_engine(place.url.replace("postgresql://", "postgresql+psycopg://"))
+        url = make_url(place.url)
+        engine = create_engine(url.set(drivername=DRIVERS.get(url.drivername, url.drivername)))
     try:
         yield engine
     finally:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, event, text
 from mobync_core import (
     Commit,
     ConflictError,
+    InvalidURL,
     Note,
     SchemaError,
     Storage,
@@ -21,6 +22,7 @@ from mobync_core import (
 from tests.storage.conftest import Place
 from tests.storage.engines import engine_at
 from tests.storage.examples import EPOCH, everything, put, record
+from tests.storage.silent import line_to
 
 
 class TestPostgreSQL:
@@ -157,3 +159,28 @@ class TestPostgreSQL:
         finally:
             event.remove(storage._engine, "before_cursor_execute", cut)
         assert everything(storage, "ada") == before
+
+    @pytest.mark.parametrize("call", ["load", "commit"])
+    def test_a_server_that_falls_silent_is_unavailable_and_its_connection_is_not_used_again(
+        self, place: Place, call: str
+    ) -> None:
+        with line_to(place.url) as line, closing(open_sql(f"{line.url}?read_timeout=1")) as storage:
+            storage.setup()
+            line.silent = True
+            began = time.monotonic()
+            with pytest.raises(StorageUnavailable, match="no sign for 1 s"):
+                storage.load("ada", since=0) if call == "load" else put(storage, "ada", record("a", 0))
+            assert 0.9 < time.monotonic() - began < 3
+            line.silent = False
+            put(storage, "ada", record("a", 0))
+            assert storage.load("ada", since=0).clock == 1
+
+    def test_who_keeps_talking_is_no_silent_server(self, place: Place) -> None:
+        with closing(open_sql(f"{place.url}?read_timeout=1")) as storage, storage._engine.connect() as connection:
+            rows = connection.exec_driver_sql("SELECT pg_sleep(0.3), repeat('x', 100000) FROM generate_series(1, 6)")
+            assert len(rows.fetchall()) == 6
+
+    @pytest.mark.parametrize("seconds", ["0", "-1", "soon", "1.5"])
+    def test_a_time_that_is_none_is_refused(self, seconds: str) -> None:
+        with pytest.raises(InvalidURL, match="read_timeout"):
+            open_sql(f"postgresql://u:p@127.0.0.1/name?read_timeout={seconds}")

@@ -37,4 +37,10 @@ def mobync_storage_adapters() -> Iterable[Adapter]:
             open=_open,
             install='pip install "mobync-core[postgres]"',
         ),
+        Adapter(
+            name="mariadb",
+            schemes=("mariadb", "mysql"),
+            open=_open,
+            install='pip install "mobync-core[mysql]"',
+        ),
     ]

@@ -7,31 +7,64 @@ of the layout, which only ever goes up.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import (
+    VARBINARY,
     BigInteger,
     Boolean,
     Column,
     Connection,
+    Dialect,
     Index,
     Integer,
     MetaData,
     Table,
     Text,
+    TypeDecorator,
     inspect,
     text,
 )
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import TypeEngine
 
 from mobync_core.errors import SchemaError
 
 
-def identifier() -> TypeEngine[str]:
-    """The type of what is compared byte by byte, which on some databases is not how text is compared."""
-    return Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+class _Bytes(TypeDecorator[str]):
+    """Text that is stored as its bytes. Every collation of MariaDB makes one of some texts, if only of "a" and "a "."""
 
+    impl = VARBINARY
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002
+        return None if value is None else value.encode()
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return None if value is None else value.decode()
+
+
+def identifier(size: int = 255) -> TypeEngine[str]:
+    """The type of what is compared byte by byte, which on some databases is not how text is compared.
+
+    `size` is the most bytes of UTF-8, for the databases that must know.
+    """
+    text = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+    return text.with_variant(_Bytes(size), "mysql", "mariadb")
+
+
+def body() -> TypeEngine[str]:
+    """The type of a text of any length, which must come back as it was."""
+    return Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
+
+
+_MARIADB = {"engine": "InnoDB", "row_format": "DYNAMIC", "charset": "utf8mb4", "collate": "utf8mb4_bin"}
+"""Said for each table, since the server's and the database's own defaults may be others."""
+
+_OPTIONS: dict[str, Any] = {
+    f"{dialect}_{name}": value for dialect in ("mysql", "mariadb") for name, value in _MARIADB.items()
+}
 
 metadata = MetaData()
 
@@ -44,6 +77,7 @@ owners = Table(
     Column("purged", BigInteger, nullable=False),
     # Every commit updates one row: with room in its page the update leaves the index alone (HOT).
     postgresql_with={"fillfactor": 50},
+    **_OPTIONS,
 )
 
 records = Table(
@@ -55,31 +89,36 @@ records = Table(
     Column("clock", BigInteger, nullable=False),
     Column("deleted", Boolean, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("body", body(), nullable=False),
     Index("mobync_records_by_clock", "owner", "clock"),
+    **_OPTIONS,
 )
 
 notes = Table(
     "mobync_notes",
     metadata,
     Column("owner", identifier(), primary_key=True),
-    Column("kind", identifier(), primary_key=True),
-    Column("key", identifier(), primary_key=True),
-    Column("body", Text, nullable=False),
+    Column("kind", identifier(32), primary_key=True),
+    Column("key", identifier(1024), primary_key=True),
+    Column("body", body(), nullable=False),
+    **_OPTIONS,
 )
 
-schema = Table("mobync_schema", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
+schema = Table("mobync_schema", metadata, Column("version", Integer, primary_key=True, autoincrement=False), **_OPTIONS)
 
 
 def _layout_1(connection: Connection) -> None:
     for table in metadata.sorted_tables:
         connection.execute(CreateTable(table, if_not_exists=True))
         for index in table.indexes:
-            connection.execute(CreateIndex(index, if_not_exists=True))
+            index.create(connection, checkfirst=True)  # MySQL has no IF NOT EXISTS for it
 
 
 STEPS: tuple[Callable[[Connection], None], ...] = (_layout_1,)
-"""STEPS[n] takes a database from layout n to layout n + 1; layout 0 has no tables."""
+"""STEPS[n] takes a database from layout n to layout n + 1; layout 0 has no tables.
+
+Each must be repeatable: on MariaDB and MySQL a step that was cut off leaves what it has done.
+"""
 
 
 def version_of(connection: Connection) -> int:
@@ -105,5 +144,6 @@ def migrate(connection: Connection) -> None:
     for step in STEPS[version:]:
         step(connection)
     if version < len(STEPS):
-        connection.execute(text("DELETE FROM mobync_schema"))
+        # Last, and at no moment without a version: not every database does all of this in one transaction.
         connection.execute(text("INSERT INTO mobync_schema (version) VALUES (:version)"), {"version": len(STEPS)})
+        connection.execute(text("DELETE FROM mobync_schema WHERE version < :version"), {"version": len(STEPS)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, Integer, Select, bindparam, select, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.pool import Pool, StaticPool
 
@@ -53,13 +54,19 @@ _NOTES = (
 _NOTES_PAGE = 100
 _OWNERS_PAGE = 1000
 
+_ERASE_SECONDS = 5
+"""How long an erasure tries again, while commits of the owner are in its way."""
+
+_AT_ONCE = 1
+"""How soon a connection that the server closed while it was idle fails, in seconds at most."""
+
 
 class SQLStorage:
     """A storage in the database of a SQLAlchemy engine; see `mobync_core.storage.Storage` for its calls.
 
-    The engine's database is SQLite or, through psycopg 3, PostgreSQL; `ValueError` says so of another. `close`
-    leaves the engine open unless `owns_engine`. Threads may share the storage, and a process may fork after making
-    it: the child gets connections of its own.
+    The engine's database is SQLite, PostgreSQL through psycopg 3, or MariaDB or MySQL through PyMySQL; `ValueError`
+    says so of another. `close` leaves the engine open unless `owns_engine`. Threads may share the storage, and a
+    process may fork after making it: the child gets connections of its own.
     """
 
     def __init__(self, engine: Engine, *, owns_engine: bool = False) -> None:
@@ -79,20 +86,14 @@ class SQLStorage:
     def setup(self) -> None:
         version = self._read(schema.version_of)
         schema.refuse_newer(version)
+        if reason := self._read(self._dialect.unfit):
+            raise SchemaError(f"{self._name} will not do: {reason}")
         if version == len(schema.STEPS):
             return  # as a user who may not create tables should be able to
-        if version == 0:
-            self._read(self._prepare)
-        with self._transaction() as connection:
-            self._dialect.lock_schema(connection)
+        if version == 0 and self._owns_engine:
+            self._read(self._dialect.prepare_file)
+        with self._transaction() as connection, self._dialect.schema_lock(connection):
             schema.migrate(connection)
-
-    def _prepare(self, connection: Connection) -> None:
-        encoding = connection.exec_driver_sql(self._dialect.utf8).scalar()
-        if encoding not in {"UTF8", "UTF-8"}:
-            raise SchemaError(f"the encoding of {self._name} is {encoding}: create the database with UTF-8")
-        if self._owns_engine:
-            self._dialect.prepare_file(connection)
 
     def load(self, owner: str, *, since: int, keys: Collection[Key] = (), limit: int | None = None) -> Snapshot:
         rows = self._read(lambda connection: self._dialect.load(connection, owner, since, keys, limit))
@@ -112,6 +113,7 @@ class SQLStorage:
     def commit(self, owner: str, commit: Commit) -> None:
         if commit.clock <= commit.expected:
             raise StorageError(f"a commit must raise the clock: {commit.clock} is not over {commit.expected}")
+        self._dialect.check(owner, commit)
         with self._transaction() as connection:
             # First the owner's row, whose lock makes every other commit of this owner wait, and then fail.
             renewed = commit.renew or commit.epoch
@@ -159,6 +161,15 @@ class SQLStorage:
             after = found[-1]
 
     def erase(self, owner: str) -> None:
+        deadline = time.monotonic() + _ERASE_SECONDS
+        while True:
+            try:
+                return self._erase(owner)
+            except ConflictError:  # a deadlock, or a lock: it expects no clock, so to begin again is right
+                if time.monotonic() > deadline:
+                    raise
+
+    def _erase(self, owner: str) -> None:
         with self._transaction() as connection:
             # The row first: a commit under way is waited for, one that comes later finds the owner gone. Without a
             # row there is nothing else either, and what a first commit is just writing must stay whole.
@@ -231,14 +242,25 @@ class SQLStorage:
         """
         fresh = False
         while True:
-            connection = self._engine.connect()
+            connection = self._connect()
+            began = time.monotonic()
             try:
                 return connection, first(connection)
             except BaseException as error:
                 connection.close()
-                if fresh or not (isinstance(error, DBAPIError) and error.connection_invalidated):
+                # What was closed while idle says so at once. A server that fell silent is not to be waited for twice.
+                late = time.monotonic() - began > _AT_ONCE
+                if fresh or late or not (isinstance(error, DBAPIError) and error.connection_invalidated):
                     raise
                 fresh = True  # at the first such error SQLAlchemy retires all connections of the pool
+
+    def _connect(self) -> Connection:
+        try:
+            return self._engine.connect()
+        except (InvalidRequestError, OSError, RuntimeError, ValueError) as error:
+            # Not all that keeps a driver from connecting is an error of its own: a file of certificates that is
+            # not there, a module that a way to log in would need, a server of the other kind.
+            raise StorageUnavailable(f"{self._name}: {redact(str(error))}") from error
 
     def _roll_back(self, connection: Connection) -> None:
         if connection.invalidated:

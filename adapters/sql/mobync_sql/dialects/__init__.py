@@ -5,19 +5,22 @@ from __future__ import annotations
 from sqlalchemy import Engine
 
 from mobync_sql.dialects.base import Dialect
+from mobync_sql.dialects.mariadb import MariaDB
 from mobync_sql.dialects.postgresql import PostgreSQL
 from mobync_sql.dialects.sqlite import SQLite
 
 DIALECTS: dict[tuple[str, str], type[Dialect]] = {
     ("sqlite", "pysqlite"): SQLite,
     ("postgresql", "psycopg"): PostgreSQL,
+    ("mysql", "pymysql"): MariaDB,
+    ("mariadb", "pymysql"): MariaDB,
 }
 
 
 def dialect_class(name: str, driver: str) -> type[Dialect]:
     """Return the class for SQLAlchemy's names of a dialect and a driver. Raises `ValueError` if there is none."""
     if (name, driver) not in DIALECTS:
-        known = " and ".join(f"{name}+{driver}" for name, driver in DIALECTS)
+        known = ", ".join(f"{name}+{driver}" for name, driver in DIALECTS)
         raise ValueError(f"{name}+{driver} is not a database and driver that mobync-sql knows, which are {known}")
     return DIALECTS[name, driver]
 

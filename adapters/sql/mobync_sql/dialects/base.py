@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeAlias
 from sqlalchemy import Connection, Engine, TextClause
 
 from mobync_core.errors import StorageError
-from mobync_core.storage import Key, Note, Record
+from mobync_core.storage import Commit, Key, Note, Record
 
 LoadedRow: TypeAlias = tuple[int, str, str, int, bool, int, str]
 """A tag and six columns: see `OWNER`, `CHANGED` and `NAMED`."""
@@ -38,9 +38,6 @@ class Dialect(ABC):
     insert_owner: ClassVar[TextClause]
     """Inserts (:owner, :clock, :epoch, :purged); no row and no error if the owner is there."""
 
-    utf8: ClassVar[str]
-    """Asks for the database's encoding, which must be UTF-8."""
-
     upsert: ClassVar[str] = (
         "ON CONFLICT (owner, model, id) DO UPDATE SET clock = excluded.clock, deleted = excluded.deleted, "
         "changed_at = excluded.changed_at, body = excluded.body"
@@ -50,6 +47,13 @@ class Dialect(ABC):
     def check_engine(self, engine: Engine) -> None:  # noqa: B027 - most have nothing to object
         """Raise `ValueError` if the engine is set up so that the storage's promises would not hold."""
 
+    @abstractmethod
+    def unfit(self, connection: Connection) -> str:
+        """Say why the database cannot keep what the contract asks for, "" if it can."""
+
+    def check(self, owner: str, commit: Commit) -> None:  # noqa: B027 - most databases refuse it by themselves
+        """Raise `StorageError` if the database would take the commit, but not as it is."""
+
     def prepare_file(self, connection: Connection) -> None:  # noqa: B027 - most have no file
         """Set what the database keeps for ever, before its tables are made. Only for an engine of our own."""
 
@@ -58,8 +62,8 @@ class Dialect(ABC):
         return nullcontext(), nullcontext()
 
     @abstractmethod
-    def lock_schema(self, connection: Connection) -> None:
-        """Keep other processes from migrating until the transaction's end."""
+    def schema_lock(self, connection: Connection) -> AbstractContextManager[None]:
+        """Keep other processes from migrating meanwhile. `connection` is in a transaction."""
 
     @abstractmethod
     def load(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 from sqlalchemy import Connection, text
@@ -60,13 +61,12 @@ class PostgreSQL(Dialect):
     # One message, so that the limits cost no round trip; of the transaction, so that poolers may be between. A lock
     # is waited for but briefly: a crowd that waits for one owner's row keeps connections that other owners need.
     begin = (
-        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '200ms'; SET LOCAL statement_timeout = '30s'"
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '200ms'; SET LOCAL statement_timeout = '15s'"
     )
     insert_owner = text(
         "INSERT INTO mobync_owners (owner, clock, epoch, purged) VALUES (:owner, :clock, :epoch, :purged) "
         "ON CONFLICT DO NOTHING"
     )
-    utf8 = "SHOW server_encoding"
 
     _put = (
         f"INSERT INTO mobync_records (owner, {_COLUMNS}) SELECT %(owner)s, * FROM unnest("
@@ -86,11 +86,17 @@ class PostgreSQL(Dialect):
         "WHERE n.owner = %(owner)s AND n.kind = k.kind AND n.key = k.key"
     )
 
-    def lock_schema(self, connection: Connection) -> None:
-        # To wait for who migrates, and to migrate, may take longer than a commit may.
+    def unfit(self, connection: Connection) -> str:
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
+        return "" if encoding == "UTF8" else f"its encoding is {encoding}: create the database with UTF-8"
+
+    @contextmanager
+    def schema_lock(self, connection: Connection) -> Iterator[None]:
+        # To wait for who migrates, and to migrate, may take longer than a commit may. Its end is the transaction's.
         connection.exec_driver_sql(
             f"SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})"
         )
+        yield
 
     def load(
         self, connection: Connection, owner: str, since: int, keys: Collection[Key], limit: int | None

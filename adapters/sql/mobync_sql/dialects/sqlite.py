@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, text
@@ -82,12 +83,15 @@ class SQLite(Dialect):
         "INSERT INTO mobync_owners (owner, clock, epoch, purged) VALUES (:owner, :clock, :epoch, :purged) "
         "ON CONFLICT DO NOTHING"
     )
-    utf8 = "PRAGMA encoding"
 
     _put = f"INSERT INTO mobync_records (owner, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) {Dialect.upsert}"
     _write_notes = f"INSERT INTO mobync_notes (owner, kind, key, body) VALUES (?, ?, ?, ?) {Dialect.upsert_note}"
 
+    _directory: Path | None = None
+
     def check_engine(self, engine: Engine) -> None:
+        if engine.url.database and not engine.url.database.startswith("file:"):
+            self._directory = Path(engine.url.database).absolute().parent
         if isinstance(engine.pool, SingletonThreadPool):
             raise ValueError(
                 "each thread of this engine would have an in-memory database of its own: "
@@ -114,8 +118,12 @@ class SQLite(Dialect):
         # SQLite lets waiting writers sleep and try again, and some wait for very long: here they queue.
         return nullcontext(), queue
 
-    def lock_schema(self, connection: Connection) -> None:
-        """Do nothing: the transaction has the file's only write lock."""
+    def unfit(self, connection: Connection) -> str:
+        encoding = connection.exec_driver_sql("PRAGMA encoding").scalar()
+        return "" if encoding == "UTF-8" else f"its encoding is {encoding}: create the database with UTF-8"
+
+    def schema_lock(self, connection: Connection) -> AbstractContextManager[None]:  # noqa: ARG002
+        return nullcontext()  # the transaction has the file's only write lock
 
     def load(
         self, connection: Connection, owner: str, since: int, keys: Collection[Key], limit: int | None
@@ -152,6 +160,8 @@ class SQLite(Dialect):
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF  # the rest is detail
         if code in _BUSY:
             return ConflictError, message
+        if code == sqlite3.SQLITE_CANTOPEN and self._directory is not None and not self._directory.is_dir():
+            return StorageUnavailable, f"there is no directory {self._directory}"
         if code in _OUT_OF_REACH:
             return StorageUnavailable, message
         if message.startswith("no such table"):
