@@ -9,9 +9,8 @@ import zlib
 from typing import Any
 
 from mobync_core import Mobync, Snapshot, Storage
+from mobync_core.testing.atomic import AtomicDevice, Key
 from mobync_core.testing.dart import DartDevice
-
-from .devices import AtomicDevice, Key
 
 Device = DartDevice | AtomicDevice
 Cell = tuple[Key, str]

@@ -1,0 +1,162 @@
+"""A server that is gone, refuses or hangs is an error of ours, within a time; what comes back is used again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+
+import pytest
+
+from mobync_core.errors import ConflictError, MobyncError, StorageUnavailable
+from mobync_core.plugins import open_storage
+from mobync_core.storage import Commit, Note, Storage
+from mobync_core.testing.examples import EPOCH, changed, everything, put, record
+from mobync_core.testing.not_run import not_run
+from mobync_core.testing.proxy import NoWay, Proxy, proxied
+
+PATIENCE = 45
+"""Within how many seconds a call must have given up a server that does not answer."""
+
+RECOVERY = 20
+"""Within how many seconds a storage must find out that its server is back."""
+
+_ANSWERS = 40
+"""After how many answers at most a commit of any storage is done."""
+
+
+class Failures:
+    """The server fails."""
+
+    @pytest.fixture
+    def way(self, url: str, request: pytest.FixtureRequest) -> Iterator[tuple[Storage, Proxy]]:
+        """A storage that reaches its server through a proxy."""
+        try:
+            with proxied(url) as (through, proxy), closing(open_storage(through)) as far:
+                far.setup()
+                if not proxy.answers:
+                    not_run(request, "the client went around the proxy")
+                yield far, proxy
+        except NoWay as reason:
+            not_run(request, str(reason))
+
+    def test_every_method_says_that_its_server_refuses_and_works_again_when_it_is_back(
+        self, way: tuple[Storage, Proxy], owner: str
+    ) -> None:
+        storage, proxy = way
+        put(storage, owner, record("a", 0))
+        proxy.refuse()
+        refuse_all(storage, owner)
+        proxy.accept()
+        recovers(storage, owner)
+
+    def test_every_method_gives_up_a_server_that_hangs_and_works_again_when_it_is_back(
+        self, way: tuple[Storage, Proxy], owner: str
+    ) -> None:
+        storage, proxy = way
+        put(storage, owner, record("a", 0))
+        proxy.freeze()
+        refuse_all(storage, owner)
+        proxy.thaw()
+        recovers(storage, owner)
+
+    def test_a_storage_that_never_reached_its_server_says_so_in_every_method(
+        self, url: str, owner: str, request: pytest.FixtureRequest
+    ) -> None:
+        try:
+            with proxied(url) as (through, proxy):
+                proxy.refuse()
+                try:
+                    storage = open_storage(through)
+                except StorageUnavailable:
+                    return  # it connects at once, and said so
+                with closing(storage):
+                    refuse_all(storage, owner)
+        except NoWay as reason:
+            not_run(request, str(reason))
+
+    def test_a_commit_whose_answer_is_lost_is_done_whole_or_not_at_all(
+        self, way: tuple[Storage, Proxy], storage: Storage, prefix: str
+    ) -> None:
+        through, proxy = way
+        for answers in range(_ANSWERS):
+            owner = f"{prefix}{answers}"
+            first, notes = [record("a", 0), record("b", 1)], [Note("history", "1", "")]
+            put(storage, owner, *first, notes=notes)
+            recovers(through, owner)
+            before = everything(storage, owner)
+            commit = Commit(
+                expected=2,
+                clock=4,
+                epoch=EPOCH,
+                put=[record("a", 2, "new"), record("c", 3)],
+                remove=[("task", "b")],
+                notes=[Note("history", "2", "")],
+                forget=[("history", "1")],
+            )
+            proxy.lose_answers(answers)
+            try:
+                through.commit(owner, commit)
+            except StorageUnavailable:
+                done = storage.load(owner, since=2**53).clock == 4
+            except ConflictError:
+                done = False  # it says that it left no trace
+            else:
+                done = True
+                if not proxy.lost:
+                    break
+            finally:
+                proxy.lose_answers(None)
+            snapshot, held_notes = everything(storage, owner)
+            if done:
+                assert (snapshot.clock, list(snapshot.changed)) == (4, list(commit.put))
+                assert held_notes == list(commit.notes)
+            else:
+                assert (snapshot, held_notes) == before
+        else:
+            pytest.fail(f"a commit took more than {_ANSWERS} answers of the server")
+
+
+def calls(storage: Storage, owner: str) -> dict[str, Callable[[], object]]:
+    """Every method that works on the store, by its name."""
+    return {
+        "setup": storage.setup,
+        "load": partial(storage.load, owner, since=0, keys=[("task", "a")]),
+        "commit": partial(storage.commit, owner, Commit(expected=1, clock=2, epoch=EPOCH, put=[record("b", 1)])),
+        "notes": lambda: list(storage.notes(owner, "history")),
+        "owners": lambda: list(storage.owners(prefix=owner)),
+        "erase": partial(storage.erase, f"{owner} whom nobody knows"),
+    }
+
+
+def refuse_all(storage: Storage, owner: str) -> None:
+    """Check that every method says, in time, that the server is out of reach."""
+
+    def attempt(call: Callable[[], object]) -> tuple[BaseException | None, float]:
+        began = time.monotonic()
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - its kind is what is looked at
+            return error, time.monotonic() - began
+        return None, time.monotonic() - began
+
+    asked = calls(storage, owner)
+    with ThreadPoolExecutor(len(asked)) as pool:
+        for name, (error, seconds) in zip(asked, pool.map(attempt, asked.values()), strict=True):
+            assert isinstance(error, StorageUnavailable), f"{name} answered {error!r}, not StorageUnavailable"
+            assert seconds < PATIENCE, f"{name} took {seconds:.0f} s to give up"
+
+
+def recovers(storage: Storage, owner: str) -> None:
+    """Check that the storage works, without being opened anew, soon after its server is back."""
+    deadline = time.monotonic() + RECOVERY
+    while True:
+        try:
+            assert changed(storage, owner)
+            return
+        except MobyncError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
