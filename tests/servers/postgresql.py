@@ -160,3 +160,11 @@ def fresh_database(server_url: str) -> Iterator[str]:
     finally:
         with closing(psycopg.connect(connect, autocommit=True)) as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def version(server_url: str) -> str:
+    """What the server says it is."""
+    connect = make_url(server_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with closing(psycopg.connect(connect, connect_timeout=5)) as connection:
+        (number,) = connection.execute("SHOW server_version").fetchone() or ("",)
+    return f"PostgreSQL {number}"
