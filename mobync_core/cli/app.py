@@ -9,6 +9,7 @@ import click
 from mobync_core.cli.adapters import adapters
 from mobync_core.cli.demo import demo
 from mobync_core.cli.serve import serve
+from mobync_core.cli.verify import verify
 from mobync_core.errors import MobyncError
 
 
@@ -26,5 +27,5 @@ def mobync() -> None:
     """Offline sync for any Python backend and any database."""
 
 
-for _command in (adapters, demo, serve):
+for _command in (adapters, demo, serve, verify):
     mobync.add_command(_command)

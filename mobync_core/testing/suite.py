@@ -14,7 +14,6 @@ own, and erases them.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from inspect import getattr_static
@@ -25,6 +24,7 @@ from mobync_core.hookspecs import Abilities
 from mobync_core.plugins import installed_for, open_storage
 from mobync_core.storage import Storage
 from mobync_core.testing.not_run import not_run
+from mobync_core.testing.owners import owners_prefix
 from mobync_core.testing.promises.commits import Commits, Erasures
 from mobync_core.testing.promises.failures import Failures
 from mobync_core.testing.promises.histories import Histories
@@ -77,9 +77,9 @@ class StorageSuite(*SUBJECTS):  # type: ignore[misc]  # a computed base
         return installed_for(url).adapter.abilities_at(url)
 
     @pytest.fixture
-    def prefix(self, url: str) -> Iterator[str]:
+    def prefix(self, url: str, request: pytest.FixtureRequest) -> Iterator[str]:
         """With what the names of this test's owners begin. They are erased at its end."""
-        prefix = f"~mobync-{uuid.uuid4().hex[:12]}/"
+        prefix = owners_prefix(request.config)
         yield prefix
         with closing(open_storage(url)) as storage:
             storage.setup()

@@ -127,7 +127,12 @@ def _hosts(parts: SplitResult, most: int = 1000) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = []
     for text in parts.netloc.rpartition("@")[2].split(","):
         one = urlsplit(f"//{text}")
-        found.append((one.hostname or "localhost", _PORT if one.port is None else one.port))
+        try:
+            port = one.port
+        except ValueError:
+            # Its message would quote what may be a part of the password.
+            raise ValueError("the port is no number; in a password, percent-encode @, : and /") from None
+        found.append((one.hostname or "localhost", _PORT if port is None else port))
     if len(found) > most:
         raise ValueError("several hosts make a cluster: redis+cluster://")
     return found
