@@ -12,10 +12,14 @@ the writer be slow or dead. So several may roll one commit at a time, and some m
   the `_id` is taken (code 11000), which means that another was there before.
 - A removed record leaves a ghost, which holds but `written`, or a late roller would bring it to life again. Ghosts
   expire after a day by the server's clock. A roller begins no write later than `ROLL_SECONDS` after it saw the commit
-  pending, and no command takes longer than `faults.SECONDS`. Assumed is only that no process sleeps for a day between
+  pending, and no command takes longer than an hour. Assumed is only that no process sleeps for a day between
   looking at its clock and sending the command.
 - What a late roller writes for an owner that was erased belongs to a `life` that is over. Each first commit begins
   a new one, each document's `_id` has it, so nobody sees it; and the roller removes it, as it finds nothing to clear.
+
+A reader between whose reads commits keep falling puts its mark into the head's `held`. The point waits until no
+mark is there, but `HOLD_SECONDS` at most, and then takes all away. Nothing but progress hangs on it: a reader compares
+the heads before and after in any case.
 """
 
 from __future__ import annotations
@@ -39,6 +43,9 @@ from mobync_mongodb.pieces import PIECE, note_writes, pieces_of, record_writes
 PATIENCE = 10
 """Seconds after which a load or a commit, between which others' commits keep falling, ends in a conflict."""
 
+HOLD_SECONDS = 3
+"""How long a commit waits for readers; so long it is delayed if one died."""
+
 ROLL_SECONDS = 3600
 STAGE_SECONDS = 3600
 
@@ -46,6 +53,8 @@ _WRITES = 1000  # within one time-out
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
 """Seconds: together about 0.13 are left to a writer to roll its commit, before another helps."""
+
+_HELD_PAUSE = 0.01
 
 
 class Deadline:
@@ -64,17 +73,24 @@ def make(store: Store, owner: str, commit: Commit) -> None:
     staged = size > PIECE
     id, life = ObjectId(), ObjectId()
     began = time.monotonic()
-    expected: Document = {"_id": owner, "clock": Int64(commit.expected), "epoch": commit.epoch, "pending": None}
+    expected: Document = {
+        "_id": owner,
+        "clock": Int64(commit.expected),
+        "epoch": commit.epoch,
+        "pending": None,
+        "held": [],
+    }
     change: Document = {
         "clock": Int64(commit.clock),
         "epoch": commit.renew or commit.epoch,
         "purged": Int64(commit.purged),
         "commit": id,
+        "held": [],
         "pending": {"pieces": len(pieces)} if staged else pieces[0],
     }
     if staged and commit.expected:
         # An erasure removes what was staged in its life: so the point must find that very life.
-        head = settled(store, owner)
+        head = head_of(store, owner)
         if head is None or not _fits(head, commit):
             raise _conflict(commit)
         life = expected["life"] = head["life"]
@@ -92,22 +108,27 @@ def make(store: Store, owner: str, commit: Commit) -> None:
     _roll(store, {**change, "_id": owner, "life": life}, pieces, began)
 
 
-def settled(store: Store, owner: str, session: ClientSession | None = None) -> Document | None:
-    """Read the owner's head when nothing is pending, rolling forward what is; None if there is no such owner."""
+def settle(store: Store, head: Document | None, session: ClientSession | None = None) -> Document | None:
+    """Wait until what is pending in `head` is written, or write it; return the head as it is then, None if it is gone.
+
+    It may have moved on: what is returned was whole at one moment of this call.
+    """
     pause = _FIRST_PAUSE
     deadline = Deadline()
-    while not deadline.is_over():
+    while head is not None and head["pending"] is not None:
+        if deadline.is_over():
+            raise ConflictError("commits of others kept the owner busy")
         began = time.monotonic()
-        head = head_of(store, owner, session)
-        if head is None or head["pending"] is None:
-            return head
-        if pause < _LONGEST_PAUSE:
+        if pause >= _LONGEST_PAUSE:
+            pending = head["pending"]
+            pieces = _staged(store, head, session) if "pieces" in pending else [pending]
+            if _roll(store, head, pieces, began, session):
+                return {**head, "pending": None}
+        else:
             time.sleep(pause)
             pause *= 2
-        else:
-            pending = head["pending"]
-            _roll(store, head, _staged(store, head) if "pieces" in pending else [pending], began)
-    raise ConflictError("commits of others kept the owner busy")
+        head = head_of(store, head["_id"], session)
+    return head
 
 
 def head_of(store: Store, owner: str, session: ClientSession | None = None) -> Document | None:
@@ -125,32 +146,42 @@ def erase(store: Store, owner: str) -> None:
 def _reach_point(store: Store, commit: Commit, expected: Document, change: Document) -> ObjectId:
     """Make the commit pending and return the owner's life."""
     deadline = Deadline()
-    owner = expected["_id"]
+    held_since: float | None = None
     while not deadline.is_over():
-        with store.faults():
-            if commit.expected:
-                raised = {name: value for name, value in change.items() if name != "life"}
-                found = store.owners.find_one_and_update(expected, {"$set": raised}, projection={"life": 1})
-                if found is not None:
-                    life: ObjectId = found["life"]
-                    return life
-            else:
-                # No upsert: of two that race on a new owner one must learn that it lost.
-                try:
-                    store.owners.insert_one({"_id": owner, **change})
-                except DuplicateKeyError:
-                    pass  # whose it is, is looked at next
-                else:
-                    return change["life"]  # type: ignore[no-any-return]
-        head = head_of(store, owner)
+        life = _try_point(store, commit, expected, change)
+        head = head_of(store, expected["_id"]) if life is None else None
         if head is not None and head["commit"] == change["commit"]:
-            return head["life"]  # type: ignore[no-any-return]  # the driver lost the answer and tried again
+            life = head["life"]  # the driver lost the answer and tried again
+        if life is not None:
+            return life
         if head is None and not commit.expected:
             continue  # erased meanwhile
         if head is None or not _fits(head, commit):
             raise _conflict(commit)
-        settled(store, owner)
+        if head["pending"] is not None:
+            settle(store, head)
+        elif head["held"]:
+            held_since = held_since or time.monotonic()
+            if time.monotonic() - held_since > HOLD_SECONDS:
+                del expected["held"]
+            else:
+                time.sleep(_HELD_PAUSE)
     raise _conflict(commit)
+
+
+def _try_point(store: Store, commit: Commit, expected: Document, change: Document) -> ObjectId | None:
+    """Return the owner's life if the commit is done; None if the head must tell."""
+    with store.faults():
+        if commit.expected:
+            raised = {name: value for name, value in change.items() if name != "life"}
+            found = store.owners.find_one_and_update(expected, {"$set": raised}, projection={"life": 1})
+            return found["life"] if found else None
+        # No upsert: of two that race on a new owner one must learn that it lost.
+        try:
+            store.owners.insert_one({"_id": expected["_id"], **change})
+        except DuplicateKeyError:
+            return None
+        return change["life"]  # type: ignore[no-any-return]
 
 
 def _fits(head: Document, commit: Commit) -> bool:
@@ -161,8 +192,14 @@ def _conflict(commit: Commit) -> ConflictError:
     return ConflictError(f"the owner's clock is not {commit.expected}, or its epoch is another")
 
 
-def _roll(store: Store, head: Document, pieces: Iterable[Document | None], began: float) -> None:
-    """Write the pieces of the commit that is pending in `head`, and clear it there.
+def _roll(
+    store: Store,
+    head: Document,
+    pieces: Iterable[Document | None],
+    began: float,
+    session: ClientSession | None = None,
+) -> bool:
+    """Write the pieces of the commit that is pending in `head`, and clear it there; whether all of them were there.
 
     The commit is done, so whatever fails here is no conflict: the next to come goes on with it.
     """
@@ -170,37 +207,45 @@ def _roll(store: Store, head: Document, pieces: Iterable[Document | None], began
     try:
         for piece in pieces:
             if piece is None:
-                return  # another has rolled and cleared it, or the next look finds it pending still
+                return False  # another has rolled and cleared it, or the next look finds it pending still
             for collection, writes in (
                 (store.records, record_writes(owner, life, clock, piece)),
                 (store.notes, note_writes(owner, life, clock, piece)),
             ):
-                if time.monotonic() - began > ROLL_SECONDS:
-                    raise StorageUnavailable(f"{store.name}: to write a commit took too long")
-                _write(store, collection, writes)
+                for start in range(0, len(writes), _WRITES):
+                    if time.monotonic() - began > ROLL_SECONDS:
+                        raise StorageUnavailable(f"{store.name}: to write a commit took too long")
+                    _write(store, collection, writes[start : start + _WRITES], session)
         with store.faults():
             done = store.owners.update_one(
                 {"_id": owner, "life": life, "commit": head["commit"], "pending": {"$ne": None}},
                 {"$set": {"pending": None}},
+                session=session,
             )
     except ConflictError as conflict:
         raise StorageUnavailable(f"{store.name}: the commit is done, its records are not written yet") from conflict
     if "pieces" in head["pending"]:
         _unstage(store, owner, head["commit"])
     if not done.matched_count:
-        found = head_of(store, owner)
+        found = head_of(store, owner, session)
         if found is None or found["life"] != life:
             _sweep(store, owner, {life})
+            return False
+    return True
 
 
-def _write(store: Store, collection: Collection[Document], writes: Sequence[ReplaceOne[Any] | UpdateOne]) -> None:
-    for start in range(0, len(writes), _WRITES):
-        with store.faults():
-            try:
-                collection.bulk_write(writes[start : start + _WRITES], ordered=False)
-            except BulkWriteError as error:
-                if codes_of(error) != {DUPLICATE}:
-                    raise
+def _write(
+    store: Store,
+    collection: Collection[Document],
+    writes: Sequence[ReplaceOne[Any] | UpdateOne],
+    session: ClientSession | None,
+) -> None:
+    with store.faults():
+        try:
+            collection.bulk_write(writes, ordered=False, session=session)
+        except BulkWriteError as error:
+            if codes_of(error) != {DUPLICATE}:
+                raise
 
 
 def _stage(store: Store, owner: str, life: ObjectId, commit: ObjectId, pieces: Sequence[Document]) -> None:
@@ -214,10 +259,11 @@ def _stage(store: Store, owner: str, life: ObjectId, commit: ObjectId, pieces: S
             )
 
 
-def _staged(store: Store, head: Document) -> Iterator[Document | None]:
+def _staged(store: Store, head: Document, session: ClientSession | None) -> Iterator[Document | None]:
     for number in range(head["pending"]["pieces"]):
         with store.faults():
-            found = store.staged.find_one({"_id": {"c": head["commit"], "n": number}, "owner": head["_id"]})
+            wanted = {"_id": {"c": head["commit"], "n": number}, "owner": head["_id"]}
+            found = store.staged.find_one(wanted, session=session)
         yield found["piece"] if found else None
 
 

@@ -20,7 +20,7 @@ from mobync_core.errors import ConflictError, StorageClosed, StorageError, Stora
 from mobync_core.urls import redact
 
 SECONDS = 20
-"""How long one command may take, with every retry of the driver: then the server is out of reach."""
+"""How long one command may take, with every retry of the driver, unless the client has a `timeoutMS`."""
 
 DUPLICATE = 11000
 
@@ -53,13 +53,13 @@ _OUT_OF_REACH = {
 
 
 @contextmanager
-def faults(name: str) -> Iterator[None]:
-    """Around one command to the database called `name`.
+def faults(name: str, seconds: float) -> Iterator[None]:
+    """Around one command to the database called `name`, which is out of reach if the command takes longer.
 
     Messages are rebuilt, and errors of the server not chained: their text quotes names and bodies of people.
     """
     try:
-        with pymongo.timeout(SECONDS):
+        with pymongo.timeout(seconds):
             yield
     except ConnectionFailure as error:
         # Without the description of the whole topology, which says the same at length.

@@ -2,7 +2,7 @@
 
 | collection | _id | holds |
 | --- | --- | --- |
-| `mobync_owners` | the owner | the head: clock, epoch, purged, life, commit, pending |
+| `mobync_owners` | the owner | the head: clock, epoch, purged, life, commit, pending, held |
 | `mobync_records` | "life\\0model\\0id" | a record, or the ghost of one that was removed |
 | `mobync_notes` | "life\\0kind\\0key" | a note, or the ghost of one that was forgotten |
 | `mobync_staged` | {c: commit, n: number} | a piece of a commit that is too large for the head |
@@ -27,12 +27,15 @@ from pymongo.errors import CollectionInvalid, DuplicateKeyError, OperationFailur
 from pymongo.read_concern import ReadConcern
 
 from mobync_core.errors import SchemaError
-from mobync_mongodb.faults import faults
+from mobync_mongodb.faults import SECONDS, faults
 
 Document: TypeAlias = dict[str, Any]
 
 VERSION = 1
 DAY = 86_400  # seconds
+_LONGEST = 3600
+"""Seconds of one command at most, whatever the client says: ghosts must outlast it by far (`commits`)."""
+
 _NAMESPACE_EXISTS = 48
 
 _INDEXES = {
@@ -72,14 +75,16 @@ class Store:
             write_concern=WriteConcern("majority", wtimeout=15_000, j=True),
             read_concern=ReadConcern("majority"),
         )
-        hosts = ",".join(f"{host}:{port}" for host, port in sorted(database.client._topology_settings.seeds))
+        servers = database.client.topology_description.server_descriptions()
+        hosts = ",".join(sorted(f"{host}:{port}" if port else host for host, port in servers))
         self.name = f"mongodb://{hosts}/{database.name}"
+        self._seconds = min(database.client.options.timeout or SECONDS, _LONGEST)
         self.owners, self.schema, self.records, self.notes, self.staged = (
             Collection(self.database, name) for name in _NAMES
         )
 
     def faults(self) -> AbstractContextManager[None]:
-        return faults(self.name)
+        return faults(self.name, self._seconds)
 
     @contextmanager
     def session(self) -> Iterator[ClientSession]:

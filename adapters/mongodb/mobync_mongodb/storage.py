@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from bson import Int64
 from pymongo import ASCENDING, MongoClient
@@ -15,17 +15,16 @@ from pymongo.cursor import Cursor
 from pymongo.database import Database
 
 from mobync_core.checks import check_commit
-from mobync_core.errors import ConflictError, StorageClosed
+from mobync_core.errors import StorageClosed
 from mobync_core.storage import Commit, Key, Note, Record, Snapshot
 from mobync_mongodb import commits
 from mobync_mongodb.layout import Document, Store
+from mobync_mongodb.moments import at_one_moment
 from mobync_mongodb.pieces import id_of
-
-T = TypeVar("T")
 
 _INT64_MAX = 2**63 - 1
 _ROWS = 1000  # read within one time-out
-_KEYS = 1000  # of full length, half a mebibyte of a command
+_KEYS = 250  # of full length, 140 KiB of a command
 _NOTES_PAGE = 100
 _OWNERS_PAGE = 1000
 
@@ -59,17 +58,19 @@ class MongoStorage:
         self._store.setup()
 
     def load(self, owner: str, *, since: int, keys: Collection[Key] = (), limit: int | None = None) -> Snapshot:
-        def read(head: Document, session: ClientSession) -> tuple[list[Record], list[Record]] | None:
+        wanted = set(keys)
+
+        def asks(head: Document) -> bool:
             # Every clock is below the head's: a device that has all costs one read.
-            changed_asked = since < head["clock"] and limit != 0
-            if not (changed_asked or keys):
-                return None
+            return since < head["clock"] and limit != 0
+
+        def read(head: Document, session: ClientSession) -> tuple[list[Record], list[Record]]:
             return (
-                self._changed(head, since, limit, session) if changed_asked else [],
-                self._named(head, set(keys), session),
+                self._changed(head, since, limit, session) if asks(head) else [],
+                self._named(head, wanted, session),
             )
 
-        head, found = self._at_one_moment(owner, read)
+        head, found = at_one_moment(self._store, owner, read, lambda head: bool(wanted) or asks(head))
         if head is None:
             return Snapshot(clock=0, epoch="", purged=-1, changed=())
         changed, named = found or ([], [])
@@ -127,26 +128,6 @@ class MongoStorage:
             self._process = os.getpid()
         return self._opened
 
-    def _at_one_moment(
-        self, owner: str, read: Callable[[Document, ClientSession], T | None]
-    ) -> tuple[Document | None, T | None]:
-        """Read an owner with nothing pending, then by `read`; again if a commit fell between. None needs no look.
-
-        Whatever a later commit may have shown of itself in `read`, its point was before, so the head tells.
-        """
-        store = self._store
-        deadline = commits.Deadline()
-        while not deadline.is_over():
-            with store.session() as session:
-                head = commits.settled(store, owner, session)
-                found = read(head, session) if head is not None else None
-                if head is None or found is None:
-                    return head, found
-                again = commits.head_of(store, owner, session)
-                if again is not None and (again["life"], again["commit"]) == (head["life"], head["commit"]):
-                    return head, found
-        raise ConflictError("commits of others kept falling between the reads of a load")
-
     def _changed(self, head: Document, since: int, limit: int | None, session: ClientSession) -> list[Record]:
         condition = {"owner": head["_id"], "life": head["life"], "clock": {"$gte": _int64(since)}}
         cursor = self._store.records.find(condition, session=session).sort("clock", ASCENDING).limit(limit or 0)
@@ -156,7 +137,7 @@ class MongoStorage:
         ids = [id_of(head["life"], model, id) for model, id in keys]
         found: list[Record] = []
         for start in range(0, len(ids), _KEYS):
-            condition = {"owner": head["_id"], "_id": {"$in": ids[start : start + _KEYS]}}
+            condition = {"_id": {"$in": ids[start : start + _KEYS]}, "owner": head["_id"]}
             rows = self._rows(self._store.records.find(condition, session=session))
             found += [_record(row) for row in rows if "clock" in row]  # else the ghost of a removed one
         return found
@@ -172,11 +153,11 @@ class MongoStorage:
             cursor = self._store.notes.find(condition, session=session).sort("key", ASCENDING).limit(page)
             return [Note(kind, row["key"], row["body"]) for row in self._rows(cursor)]
 
-        return self._at_one_moment(owner, read)[1] or []
+        return at_one_moment(self._store, owner, read)[1] or []
 
     def _rows(self, cursor: Cursor[Document]) -> Iterator[Document]:
         # MongoDB orders and compares strings by their bytes: the collections have no collation, `setup` sees to it.
-        with closing(cursor):
+        with closing(cursor.batch_size(_ROWS)):
             while True:
                 with self._opened.faults():
                     rows = list(islice(cursor, _ROWS))
