@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any, NoReturn
 
 import pytest
@@ -10,15 +11,18 @@ _PLUGIN = "mobync-not-run"
 
 
 class NotRun:
-    """The reasons of one run of pytest. Registered with the first of them."""
+    """What one run of pytest left out. Registered with the first of it."""
 
     def __init__(self) -> None:
-        self.reasons: dict[str, str] = {}
+        self.promises: dict[str, dict[str, None]] = defaultdict(dict)
+        """By class and reason; the values of a dictionary are a set that keeps its order."""
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         terminalreporter.section("promises that were not run")
-        for promise, why in self.reasons.items():
-            terminalreporter.line(f"{promise}: {why}")
+        for reason, promises in self.promises.items():
+            terminalreporter.line(reason)
+            for promise in promises:
+                terminalreporter.line(f"    {promise}")
 
 
 def not_run(request: pytest.FixtureRequest, why: str) -> NoReturn:
@@ -28,5 +32,5 @@ def not_run(request: pytest.FixtureRequest, why: str) -> NoReturn:
     if told is None:
         told = NotRun()
         manager.register(told, _PLUGIN)
-    told.reasons[request.node.nodeid] = why
+    told.promises[f"{request.cls.__name__}: {why}"][request.function.__name__] = None
     pytest.skip(why)
