@@ -8,7 +8,7 @@ import pytest
 
 from mobync_core import Storage, open_storage
 
-pytest_plugins = ["tests.servers.report", "tests.servers.fixtures"]
+pytest_plugins = ["tests.servers.report", "tests.servers.fixtures", "tests.storage.table"]
 
 
 @pytest.fixture

@@ -25,11 +25,11 @@ from mobync_core import (
     StorageUnavailable,
     open_storage,
 )
+from mobync_core.testing.examples import EPOCH, everything, named, put, record
+from mobync_core.testing.proxy import proxied
 from tests.servers.processes import free_port
 from tests.storage.conftest import Place
 from tests.storage.engines import engine_at
-from tests.storage.examples import EPOCH, everything, named, put, record
-from tests.storage.silent import line_to
 
 SECRET = "s3cr3t-p4ssw0rd"
 OPTIONS = ("no_such_option=1", "read_timeout=soon", "connect_timeout=0", "charset=latin1")
@@ -148,14 +148,14 @@ class TestSessions:
 
     @pytest.mark.parametrize("call", ["load", "commit"])
     def test_a_server_that_falls_silent_is_unavailable(self, place: Place, call: str) -> None:
-        with line_to(place.url) as line, closing(open_sql(f"{line.url}?read_timeout=1")) as storage:
+        with proxied(place.url) as (url, line), closing(open_sql(f"{url}?read_timeout=1")) as storage:
             storage.setup()
-            line.silent = True
+            line.freeze()
             began = time.monotonic()
             with pytest.raises(StorageUnavailable):
                 storage.load("ada", since=0) if call == "load" else put(storage, "ada", record("a", 0))
             assert 0.9 < time.monotonic() - began < 3
-            line.silent = False
+            line.thaw()
             put(storage, "ada", record("a", 0))
             assert storage.load("ada", since=0).clock == 1
 

@@ -10,7 +10,7 @@ import pytest
 
 from mobync_core import Commit, Note, Record, Storage, StorageError
 from mobync_core.storage import Key
-from tests.storage.examples import EPOCH, everything, put, record
+from mobync_core.testing.examples import EPOCH, everything, put, record
 
 UNFIT: list[tuple[str, Commit]] = [
     (

@@ -19,10 +19,10 @@ from mobync_core import (
     Storage,
     StorageUnavailable,
 )
+from mobync_core.testing.examples import EPOCH, everything, put, record
+from mobync_core.testing.proxy import proxied
 from tests.storage.conftest import Place
 from tests.storage.engines import engine_at
-from tests.storage.examples import EPOCH, everything, put, record
-from tests.storage.silent import line_to
 
 
 class TestPostgreSQL:
@@ -164,14 +164,14 @@ class TestPostgreSQL:
     def test_a_server_that_falls_silent_is_unavailable_and_its_connection_is_not_used_again(
         self, place: Place, call: str
     ) -> None:
-        with line_to(place.url) as line, closing(open_sql(f"{line.url}?read_timeout=1")) as storage:
+        with proxied(place.url) as (url, line), closing(open_sql(f"{url}?read_timeout=1")) as storage:
             storage.setup()
-            line.silent = True
+            line.freeze()
             began = time.monotonic()
             with pytest.raises(StorageUnavailable, match="no sign for 1 s"):
                 storage.load("ada", since=0) if call == "load" else put(storage, "ada", record("a", 0))
             assert 0.9 < time.monotonic() - began < 3
-            line.silent = False
+            line.thaw()
             put(storage, "ada", record("a", 0))
             assert storage.load("ada", since=0).clock == 1
 

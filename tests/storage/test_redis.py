@@ -24,10 +24,10 @@ from mobync_core import (
     open_storage,
 )
 from mobync_core.errors import StorageClosed
+from mobync_core.testing.examples import EPOCH, put, record
 from tests.servers.processes import free_port
 from tests.servers.redis import PASSWORD
 from tests.storage.conftest import Place
-from tests.storage.examples import EPOCH, put, record
 from tests.storage.losing import Losing, client_at, prefix_of
 
 

@@ -14,11 +14,11 @@ from mobync_redis.keys import keys_of
 from redis.cluster import ClusterNode, RedisCluster
 
 from mobync_core import Commit, StorageError, StorageUnavailable
+from mobync_core.testing.examples import EPOCH, everything, put, record
 from tests.servers import redis as servers
 from tests.servers.processes import free_port
 from tests.servers.redis import PASSWORD
 from tests.servers.sources import Server
-from tests.storage.examples import EPOCH, everything, put, record
 from tests.storage.losing import Losing, client_at, prefix_of
 
 BRACES = ["ada", "{ada}", "}x{", "}", "{}", "a}{b", "é{😀}", "%7D", "a:b}:c"]

@@ -17,9 +17,9 @@ from mobync_core import (
     SchemaError,
     Storage,
 )
+from mobync_core.testing.examples import EPOCH, put, record
 from tests.storage.conftest import SHARED, SQL, Place
 from tests.storage.engines import engine_at, statements_of
-from tests.storage.examples import EPOCH, put, record
 
 
 @pytest.mark.parametrize("place", SQL, indirect=True)

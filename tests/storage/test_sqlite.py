@@ -19,7 +19,7 @@ from mobync_core import (
     StorageUnavailable,
     open_storage,
 )
-from tests.storage.examples import EPOCH, put, record
+from mobync_core.testing.examples import EPOCH, put, record
 
 
 class TestSQLite:
