@@ -44,7 +44,8 @@ class Adapter:
 
     `name` is how people call it. `schemes` are the URL schemes that it claims, in lower case. `open` takes
     the URL as it was given and returns a storage, without `setup`; it is the first place to import a
-    driver, whose `ImportError` becomes `MissingDriver` with `install` as the way out.
+    driver, whose `ImportError` becomes `MissingDriver` with `install` as the way out. It raises `InvalidURL` (which a
+    `ValueError` or `TypeError` becomes, too), and may raise `StorageUnavailable` if it connects at once.
 
     `abilities` are what its storages can do, or a function that tells it for a URL; the conformance suite holds the
     adapter to them. `api` is the version of the storage contract that the adapter was written for.

@@ -81,8 +81,9 @@ class Commit:
     after it, even if the owner's clock has come to the same number again. `clock` is the new clock, always
     greater; `purged` replaces the owner's; `renew`, unless "", replaces the epoch.
 
-    `put` are records to write, new or not; `remove` the keys of records to forget without a tombstone. No key is in
-    both. `notes` are to be written, `forget` are the (kind, key) of notes to remove.
+    `put` are records to write, new or not, with clocks before `clock` (one whose body alone changed keeps its clock);
+    `remove` the keys of records to forget without a tombstone. No key is in both. `notes` are to be written, `forget`
+    are the (kind, key) of notes to remove.
     """
 
     expected: int
@@ -100,11 +101,15 @@ class Commit:
 class Storage(Protocol):
     """All that an engine asks of a store.
 
-    Its calls block. One instance may be shared by threads, and any number of processes may work on
-    one store. An owner is 1 to 255 bytes of UTF-8 without NUL, compared byte by byte. What is beyond the sizes
-    that the contract names the engine never asks for; a storage may refuse it by `StorageError`, as
-    `mobync_core.checks.check_commit` does. Every method may raise `StorageUnavailable`, and after `close`
-    `StorageClosed`; a driver's own errors are never raised bare, and no error, message or repr holds a password.
+    Its calls block. One instance may be shared by threads, and any number of processes, or of instances of one
+    process, may work on one store, unless its adapter says that it is not `shared`. Whether an instance may be used
+    after a fork is for the adapter to say.
+
+    An owner is 1 to 255 bytes of UTF-8 without NUL, compared byte by byte. What is beyond the sizes that the contract
+    names the engine never asks for; a storage may refuse it by `StorageError`, as `mobync_core.checks.check_commit`
+    does. Every method may raise `StorageUnavailable`, after `close` `StorageClosed`, and all but `setup` `SchemaError`
+    if nobody has set the store up; a driver's own errors are never raised bare, and no error, message or repr holds a
+    password.
     """
 
     def setup(self) -> None:
@@ -116,6 +121,8 @@ class Storage(Protocol):
 
     def load(self, owner: str, *, since: int, keys: Collection[Key] = (), limit: int | None = None) -> Snapshot:
         """Read what the owner held at one moment; see `Snapshot` for what it holds.
+
+        `since` may be negative. A key that is named twice comes once.
 
         A store without snapshots reads the clock first: a commit that falls between then makes the next
         one conflict. A record that an open transaction still hides must not be skipped for good, so the clock
@@ -135,7 +142,8 @@ class Storage(Protocol):
     ) -> Iterator[Note]:
         """Read the notes of one kind whose key starts with `prefix` and is greater than `after`, by key.
 
-        Keys are ordered by their UTF-8 bytes.
+        Keys are ordered by their UTF-8 bytes. An error may come with the first note instead of the call. Who reads may
+        write meanwhile, and may stop before the end.
         """
 
     def owners(self, *, prefix: str = "") -> Iterator[str]:
