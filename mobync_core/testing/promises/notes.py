@@ -58,6 +58,14 @@ class Notes:
             assert keys(storage, owner, "history", limit=limit) == [f"{i:03}" for i in range(min(limit, 350))]
         assert keys(storage, owner, "history", prefix="01", after="012", limit=3) == ["013", "014", "015"]
 
+    def test_keys_that_differ_only_at_their_end_are_ordered_too(self, storage: Storage, owner: str) -> None:
+        alike = "a" * 1000
+        names = [f"{alike}{end}" for end in ("", "0", "1", "1/2", "10", "b", "é")]
+        put(storage, owner, notes=[Note("history", name, "") for name in (*names[::2], *names[1::2])])
+        assert keys(storage, owner, "history") == names
+        assert keys(storage, owner, "history", prefix=f"{alike}1") == names[2:5]
+        assert keys(storage, owner, "history", after=names[2], limit=2) == names[3:5]
+
     def test_thousands_are_read_in_order_whole(self, storage: Storage, owner: str) -> None:
         put(storage, owner, notes=[Note("history", f"{i:04}", str(i)) for i in reversed(range(2500))])
         assert [note.body for note in storage.notes(owner, "history")] == [str(i) for i in range(2500)]
