@@ -26,7 +26,10 @@ HOUSE = [
 
 PROJECTS = ["pyproject.toml", "adapters/*/pyproject.toml", "examples/*-adapter/pyproject.toml"]
 
-CONFORMANCE = "tests/storage/test_conformance.py"
+PARALLEL = ("-n", "2", "--dist", "loadscope")
+"""Two processes of tests: much of it waits, for a disk or for a time-out. A class stays with its servers in one."""
+
+WITH_SERVERS = "not TestMemory and not TestSQLite"
 
 
 def install(session: nox.Session, *packages: str) -> None:
@@ -44,7 +47,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, against real servers."""
     install(session, *HOUSE, "-r", "tests/requirements.txt")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *(session.posargs or PARALLEL))
 
 
 @nox.session
@@ -59,7 +62,7 @@ def containers(session: nox.Session) -> None:
         "-m",
         "tests.servers.images",
         "pytest",
-        *(session.posargs or [CONFORMANCE, "-k", "not Memory and not SQLite"]),
+        *(session.posargs or [*PARALLEL, "tests/servers", "tests/storage/test_conformance.py", "-k", WITH_SERVERS]),
     )
 
 

@@ -144,7 +144,7 @@ def test_without_a_url(tokens: str) -> None:
     [
         ("app.db", "must begin with a scheme"),
         ("sqllite:///app.db", "did you mean sqlite://?"),
-        ("sqlite:////nowhere/at/all/app.db", "unable to open"),
+        ("sqlite:////nowhere/at/all/app.db", "there is no directory /nowhere/at/all"),
         ("postgresql://ann:s3cret@127.0.0.1:1/app", "***"),
         ("nosuch://ann:s3cret@host/app", "no installed adapter claims nosuch://"),
     ],

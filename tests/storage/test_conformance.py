@@ -91,7 +91,8 @@ class TestRedisCluster(StorageSuite):
 class TestMongoDB(StorageSuite):
     @pytest.fixture
     def url(self, mongodb_url: str) -> str:
-        return mongodb_url
+        # The driver tries again for as long as it may: 20 s, in each of the promises about servers that fail.
+        return f"{mongodb_url}{'&' if '?' in mongodb_url else '?'}timeoutMS=10000"
 
     @pytest.fixture
     def handed_in(self, url: str) -> Iterator[HandedIn]:
