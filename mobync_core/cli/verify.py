@@ -14,7 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ def verify(url: str, only: str, histories: int | None, as_json: bool) -> None:
     shown = Console(file=sys.stderr if as_json else sys.stdout, highlight=False)
     with _Bar(shown) as bar:
         report = run(url, only=only, listener=bar)
+    if not report.promises:
+        raise click.ClickException(f"no promise's text holds {only!r}; without --only all are run, and named")
     if as_json:
         click.echo(json.dumps(_plain(report), indent=2, ensure_ascii=False))
     else:
@@ -62,9 +64,12 @@ class _Bar:
     """Shows how far the run is; nothing where nobody watches."""
 
     def __init__(self, console: Console) -> None:
-        columns = (BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._progress.add_task("")
+        now = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
+        columns = (BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(), now)
+        self._progress = Progress(
+            *columns, console=console, transient=True, expand=True, disable=not console.is_terminal
+        )
+        self._task = self._progress.add_task("", total=None)
 
     def __enter__(self) -> _Bar:
         self._progress.start()
@@ -84,20 +89,21 @@ class _Bar:
 
 
 def _show(report: Report, console: Console) -> None:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("")
+    table.add_column("promise", ratio=1)
+    table.add_column("cases", justify="right")
+    table.add_column("s", justify="right")
     for subject, promises in groupby(report.promises, key=lambda promise: promise.subject):
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-        table.add_column("")
-        table.add_column(escape(subject), ratio=1)
-        table.add_column("cases", justify="right")
-        table.add_column("s", justify="right")
+        table.add_row("", Text(subject, "bold"))
         for promise in promises:
             mark, style = _MARKS[promise.outcome]
             text = Text(promise.text)
             if promise.outcome == "not run":
-                text.append(f": not run, {next(iter(promise.why.values()), '')}", "yellow")
+                text.append(f"\nnot run: {next(iter(promise.why.values()), '')}", "yellow")
             table.add_row(Text(mark, style), text, str(promise.cases), f"{promise.seconds:.1f}")
-        console.print(table)
-        console.print()
+        table.add_row()
+    console.print(table)
     for promise in report.promises:
         if promise.outcome == "broken":
             _tell(promise, console)
@@ -108,9 +114,10 @@ def _show(report: Report, console: Console) -> None:
 
 
 def _tell(promise: Promise, console: Console) -> None:
-    console.print(Text(f"✗ {promise.text}", "bold red"))
+    console.print(Text(f"✗ {promise.text}", "bold red"), soft_wrap=True)
     for case, why in promise.why.items():
-        console.print(Text(f"{case + ': ' if case else ''}{why}"), soft_wrap=True)
+        told = f"{case}: {why}" if case else why
+        console.print(Text("  " + told.replace("\n", "\n  ")), soft_wrap=True)
     console.print()
 
 

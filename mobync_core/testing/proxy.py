@@ -22,11 +22,12 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
-        self._pairs: dict[socket.socket, socket.socket] = {}
+        self._ends: set[socket.socket] = set()
         self._servers: set[socket.socket] = set()
         self._thaw = threading.Event()
         self._thaw.set()
         self._lose_after: int | None = None
+        self._lose_most: int | None = None
         self._ended = False
         self.answers = 0
         """How many pieces came from the server."""
@@ -51,10 +52,14 @@ class Proxy:
     def thaw(self) -> None:
         self._thaw.set()
 
-    def lose_answers(self, after: int | None) -> None:
-        """Close the connection in place of the answer that follows the next `after` ones; None: never."""
+    def lose_answers(self, after: int | None, *, most: int | None = None) -> None:
+        """Close the connection in place of each answer that follows the next `after` ones, of `most` of them.
+
+        None: never, and of all of them.
+        """
         with self._lock:
             self.lost = 0
+            self._lose_most = most
             self._lose_after = None if after is None else self.answers + after
 
     def close(self) -> None:
@@ -91,14 +96,12 @@ class Proxy:
         for one in (client, server):
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
-            self._pairs[client] = server
-            self._pairs[server] = client
+            self._ends |= {client, server}
             self._servers.add(server)
-        for source in (client, server):
-            threading.Thread(target=self._pass_on, args=(source,), daemon=True).start()
+        for ends in ((client, server), (server, client)):
+            threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
 
-    def _pass_on(self, source: socket.socket) -> None:
-        target = self._pairs[source]
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):  # one end is gone: so is the other now
             while piece := source.recv(65536):
                 self._thaw.wait()
@@ -111,13 +114,15 @@ class Proxy:
         with self._lock:
             self.answers += 1
             lost = self._lose_after is not None and self.answers > self._lose_after
+            if self._lose_most is not None and self.lost >= self._lose_most:
+                lost = False
             self.lost += lost
             return lost
 
     def _cut(self) -> None:
         with self._lock:
-            pairs = list(self._pairs)
-        self._end(*pairs)
+            ends = list(self._ends)
+        self._end(*ends)
 
     def _end(self, *ends: socket.socket) -> None:
         for end in ends:
@@ -125,7 +130,7 @@ class Proxy:
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
             with self._lock:
-                self._pairs.pop(end, None)
+                self._ends.discard(end)
                 self._servers.discard(end)
 
 
@@ -136,7 +141,7 @@ def proxied(url: str) -> Iterator[tuple[str, Proxy]]:
     place = parts.netloc.rpartition("@")[2]
     if not place:
         raise NoWay("the URL names no server")
-    if "," in place or "cluster" in url or parts.scheme.endswith("+srv"):
+    if "," in place or "cluster" in parts.scheme or parts.scheme.endswith("+srv"):
         raise NoWay("the client of several servers goes around a proxy to those that they name")
     if parts.hostname is None or parts.port is None:
         raise NoWay("the URL must name the server's port, so that a proxy can be put before it")

@@ -23,6 +23,7 @@ import pytest
 from mobync_core.hookspecs import Abilities
 from mobync_core.plugins import installed_for, open_storage
 from mobync_core.storage import Storage
+from mobync_core.testing.differences import explain_differences
 from mobync_core.testing.not_run import not_run
 from mobync_core.testing.owners import owners_prefix
 from mobync_core.testing.promises.commits import Commits, Erasures
@@ -61,6 +62,11 @@ class StorageSuite(*reversed(SUBJECTS)):  # type: ignore[misc]  # pytest runs th
                 f"{cls.__name__} overrides {', '.join(changed)}: a storage that keeps only some promises is none. "
                 "Name your own tests otherwise"
             )
+        if not getattr(cls, "__test__", True):
+            raise TypeError(
+                f"{cls.__name__} sets __test__, so that none of its promises would be put to the test. A class that is "
+                "only to be inherited from must not begin with Test"
+            )
 
     @pytest.fixture
     def url(self) -> str:
@@ -79,6 +85,7 @@ class StorageSuite(*reversed(SUBJECTS)):  # type: ignore[misc]  # pytest runs th
     @pytest.fixture
     def prefix(self, url: str, request: pytest.FixtureRequest) -> Iterator[str]:
         """With what the names of this test's owners begin. They are erased at its end."""
+        explain_differences(request.config)
         prefix = owners_prefix(request.config)
         yield prefix
         with closing(open_storage(url)) as storage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
 import uuid
@@ -15,12 +16,18 @@ from typing import Literal, Protocol
 import pytest
 
 from mobync_core.plugins import installed_for, open_storage
+from mobync_core.testing.differences import HEADLINE
 from mobync_core.testing.owners import RUN
 from mobync_core.urls import redact
 
 Outcome = Literal["kept", "broken", "not run"]
 
+_ENDS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+
 _OUTCOMES: dict[str, Outcome] = {"passed": "kept", "failed": "broken", "skipped": "not run"}
+
+_HINT = re.compile(r"^\s*(\.\.\.Full output truncated|Use -v to get)")
+"""What pytest says to those who call it themselves."""
 
 
 @dataclass
@@ -71,17 +78,17 @@ def verify(url: str, *, only: str = "", listener: Listener | None = None) -> Rep
     """Run the conformance suite on the storage at `url`.
 
     It works on owners of its own, whose names begin with ``~mobync-``, and erases them; what `setup` makes in the
-    store stays. `only` narrows it to the tests whose names hold that text. Raises what `open_storage` and `setup`
-    raise if the storage cannot be opened at all.
+    store stays. `only` narrows it to the promises that hold that text, which may be none. Raises what `open_storage`
+    and `setup` raise if the storage cannot be opened at all, and `KeyboardInterrupt` if it is interrupted.
     """
     installed = installed_for(url)
     with closing(open_storage(url)) as storage:
         storage.setup()
-    run = _Run(url, listener)
+    run = _Run(url, only, listener)
     began = time.monotonic()
     try:
         with _undisturbed() as directory:
-            pytest.main(
+            ended = pytest.main(
                 [
                     str(Path(__file__).with_name("at_url.py")),
                     f"--rootdir={directory}",
@@ -89,28 +96,30 @@ def verify(url: str, *, only: str = "", listener: Listener | None = None) -> Rep
                     "--import-mode=importlib",
                     "--capture=sys",
                     *("-p", "no:cacheprovider", "-p", "no:terminal"),
-                    *(("-k", only.replace(" ", "_")) if only else ()),
                 ],
                 plugins=[run],
             )
     finally:
         _erase(url, run.prefix)
+    if ended == pytest.ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
+    if ended not in _ENDS:
+        raise RuntimeError("\n".join([f"pytest ended with the status {ended}", *run.faults]))
     return Report(redact(url), installed.adapter.name, installed.distribution, run.promises(), time.monotonic() - began)
 
 
 class _Run:
     """The plugin of one run of pytest: gives it the URL and gathers what it reports."""
 
-    def __init__(self, url: str, listener: Listener | None) -> None:
+    def __init__(self, url: str, only: str, listener: Listener | None) -> None:
         self.prefix = f"~mobync-{uuid.uuid4().hex[:8]}"
+        self.faults: list[str] = []
         self._url = url
+        self._only = sentence(only.replace(" ", "_")).lower()
         self._listener = listener
         self._promises: dict[str, Promise] = {}
-        self._faults: list[str] = []
 
     def promises(self) -> list[Promise]:
-        if self._faults:  # the suite itself could not be collected
-            raise RuntimeError("\n".join(self._faults))
         return list(self._promises.values())
 
     @pytest.fixture
@@ -122,7 +131,13 @@ class _Run:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self._faults.append(str(report.longrepr))
+            self.faults.append(str(report.longrepr))
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        self.faults.append(str(excrepr))
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Function]) -> None:
+        items[:] = [item for item in items if self._only in sentence(item.originalname).lower()]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         if self._listener is not None:
@@ -147,7 +162,7 @@ class _Run:
         if outcome == "broken" or (outcome == "kept" and call.when == "call" and promise.outcome != "broken"):
             promise.outcome = outcome
         if outcome != "kept" and call.excinfo is not None:
-            promise.why.setdefault(_case(item), redact(_message(call.excinfo.value)))
+            promise.why.setdefault(_case(item), _message(call.excinfo))
         if call.when == "teardown" and self._listener is not None:
             self._listener.ended(promise.outcome)
         return report
@@ -169,9 +184,16 @@ def _case(item: pytest.Function) -> str:
     return item.name.removeprefix(item.originalname).strip("[]")
 
 
-def _message(error: BaseException) -> str:
-    told = isinstance(error, AssertionError | pytest.skip.Exception) and str(error)
-    return told or f"{type(error).__name__}: {error}"
+def _message(raised: pytest.ExceptionInfo[BaseException]) -> str:
+    error = raised.value
+    if isinstance(error, AssertionError | pytest.skip.Exception | pytest.fail.Exception) and str(error):
+        told = str(error).partition("\nassert ")[0]  # the suite's own words will do, where there are any
+        told = told.removeprefix(f"assert {HEADLINE}\n  ").replace("\n  ", "\n") if HEADLINE in told else told
+    else:
+        at = raised.traceback[-1]
+        told = f"{type(error).__name__}: {error}\n  in {at.name}, line {at.lineno + 1} of {at.path}"
+    lines = [redact(line) for line in told.splitlines() if not _HINT.search(line)]
+    return "\n".join(lines).strip()
 
 
 @contextmanager

@@ -7,8 +7,10 @@ each job: {"job": name, "arguments": {...}}. It answers each with one line, exce
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,12 +18,12 @@ from typing import Any
 
 from mobync_core.plugins import open_storage
 from mobync_core.storage import Commit, Note, Storage
-from mobync_core.testing.examples import EPOCH, record, wins
+from mobync_core.testing.examples import EPOCH, PATIENCE, record, tries, wins
 
 BATCH = 20
 """How many records `write` commits at once."""
 
-_SECONDS = 120
+_SECONDS = PATIENCE + 30
 """How long a job may take."""
 
 
@@ -61,8 +63,14 @@ class Worker:
     def next_line(self) -> str:
         assert self._process.stdout is not None
         assert self._process.stderr is not None
+        timer = threading.Timer(_SECONDS, self._process.kill)
+        timer.start()
         line = self._process.stdout.readline()
-        assert line, f"a process that worked on the storage ended:\n{self._process.stderr.read()}"
+        timer.cancel()
+        if not line:
+            said = self._process.stderr.read().strip()
+            late = self._process.wait() == -signal.SIGKILL
+            raise AssertionError(f"a process on the storage {'took too long' if late else 'failed'}:\n{said}")
         return line
 
     def kill(self) -> str:
@@ -102,16 +110,18 @@ def race(storage: Storage, *, owner: str, expected: int, name: str, threads: int
 
 def count(storage: Storage, *, owner: str, times: int) -> None:
     """Raise the number in one record, `times` times."""
-    while times:
-        held = storage.load(owner, since=2**53, keys=[("task", "counter")])
-        number = int(held.named[0].body) + 1 if held.named else 1
-        commit = Commit(
-            expected=held.clock,
-            clock=held.clock + 1,
-            epoch=held.epoch or EPOCH,
-            put=[record("counter", held.clock, str(number))],
-        )
-        times -= wins(storage, owner, commit)
+    for _ in range(times):
+        for _ in tries("to raise a number in a record, in spite of other processes"):
+            held = storage.load(owner, since=2**53, keys=[("task", "counter")])
+            number = int(held.named[0].body) + 1 if held.named else 1
+            commit = Commit(
+                expected=held.clock,
+                clock=held.clock + 1,
+                epoch=held.epoch or EPOCH,
+                put=[record("counter", held.clock, str(number))],
+            )
+            if wins(storage, owner, commit):
+                break
 
 
 def write(storage: Storage, *, owner: str) -> None:

@@ -11,7 +11,7 @@ from mobync_core.engine import Mobync
 from mobync_core.errors import StorageError
 from mobync_core.limits import Limits
 from mobync_core.storage import Commit, Note, Storage
-from mobync_core.testing.examples import EPOCH, changed, everything, put, record
+from mobync_core.testing.examples import EPOCH, changed, everything, put, record, refused
 
 BODIES = {
     "empty object": "{}",
@@ -105,7 +105,7 @@ class Texts:
             put=[record(text["id"], 2, text["body"], model=text["model"])],
             notes=[Note("history", "1", text["note"])],
         )
-        with pytest.raises(StorageError):
+        with refused("a commit of a lone surrogate, which UTF-8 cannot hold,", StorageError):
             storage.commit(prefix + "\udc80" if where == "owner" else owner, commit)
         assert everything(storage, owner) == before
         assert list(storage.owners(prefix=prefix)) == [owner]
