@@ -34,6 +34,8 @@ def check_commit(owner: str, commit: Commit) -> None:
     put = {record.key for record in commit.put}
     if len(put) < len(commit.put):
         raise StorageError("a commit puts one record twice")
+    if len({(note.kind, note.key) for note in commit.notes}) < len(commit.notes):
+        raise StorageError("a commit writes one note twice")
     if not put.isdisjoint(commit.remove):
         raise StorageError("a commit both puts and removes a record")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from urllib.parse import urlsplit
 
@@ -49,10 +51,23 @@ class TestRedis:
             assert list(storage.owners()) == ["a}{b"]
             assert list(other.owners()) == ["bob"]
             found = sorted(client.scan_iter(match=f"{prefix_of(place.url)}:*"))
-            mine = keys_of(prefix_of(place.url), "a}{b")[:3]
+            mine = keys_of(prefix_of(place.url), "a}{b")
             assert found == sorted([*mine, version_key(prefix_of(place.url))])
             other.erase("bob")
             client.delete(version_key(prefix_of(place.url) + "2"))
+
+    @pytest.mark.parametrize("part", range(5))
+    def test_an_owner_of_whose_keys_one_was_evicted_is_an_error_and_no_smaller_truth(
+        self, place: Place, storage: Storage, part: int
+    ) -> None:
+        put(storage, "ada", record("a", 0))
+        with closing(client_at(place.url)) as client:
+            client.delete(keys_of(prefix_of(place.url), "ada")[part])
+        with pytest.raises(SchemaError, match="evicted"):
+            storage.load("ada", since=0)
+        for expected in (0, 1):
+            with pytest.raises(SchemaError, match="evicted"):
+                storage.commit("ada", Commit(expected=expected, clock=2, epoch=EPOCH))
 
     def test_an_erased_owner_leaves_no_key(self, place: Place, storage: Storage) -> None:
         storage.commit("ada", Commit(expected=0, clock=1, epoch=EPOCH, put=[record("a", 0)]))
@@ -178,6 +193,7 @@ class TestURLs:
         [
             "redis://h:port/0",
             "redis://h/name",
+            "unix://run/redis.sock",
             "redis://h/0?no_such_option=1",
             "redis://h/0?socket_timeout=soon",
             "redis://h/0?prefix=a{b}",
@@ -193,6 +209,17 @@ class TestURLs:
     def test_what_cannot_be_meant_is_refused(self, url: str) -> None:
         with pytest.raises(InvalidURL):
             open_storage(url)
+
+    @pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
+    @pytest.mark.parametrize(
+        "login", [":hun?ter2", ":hun?ter2=x", ":123/hunter2", ":hun#ter2", ":[hunter2]x", ":hunter\uff1a2"]
+    )
+    def test_a_password_that_should_be_encoded_is_refused_and_not_shown(self, scheme: str, login: str) -> None:
+        with pytest.raises(InvalidURL, match="percent-encode") as caught:
+            open_storage(f"{scheme}://{login}@127.0.0.1:6379/0")
+        shown = "".join(traceback.format_exception(caught.value))
+        assert "ter2" not in shown
+        assert "hunter" not in shown
 
     @pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
     def test_a_server_that_refuses_is_unavailable_soon(self, scheme: str) -> None:
@@ -213,6 +240,15 @@ class TestURLs:
                 began = time.monotonic()
                 with pytest.raises(StorageUnavailable):
                     storage.load("ada", since=0)
+                assert time.monotonic() - began < 3
+
+    def test_threads_do_not_wait_for_one_anothers_time_outs(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(4) as pool:
+            url = f"redis+cluster://127.0.0.1:{listener.getsockname()[1]}?socket_timeout=1"
+            with closing(open_storage(url)) as storage:
+                began = time.monotonic()
+                for attempt in [pool.submit(storage.load, "ada", since=0) for _ in range(4)]:
+                    assert isinstance(attempt.exception(), StorageUnavailable)
                 assert time.monotonic() - began < 3
 
     def test_a_wrong_password_is_unavailable_and_not_shown(self, redis_url: str) -> None:

@@ -86,6 +86,20 @@ class TestDurability:
                 storage.commit("ada", commit)
             assert everything(storage, "ada") == before
 
+    @pytest.mark.parametrize("command", ["zadd", "zrem", "hdel", "hset"])
+    def test_a_role_without_a_command_refuses_a_commit_whole(self, redis_server: Server, command: str) -> None:
+        with closing(open_redis(redis_server.url)) as storage, closing(client_at(redis_server.url)) as client:
+            storage.setup()
+            put(storage, "ada", record("a", 0), record("b", 1))
+            before = everything(storage, "ada")
+            client.execute_command("ACL", "SETUSER", "app", "on", ">pw", "~*", "+@all", f"-{command}")
+            url = redis_server.url.replace(f":{PASSWORD}", "app:pw", 1)
+            with closing(open_redis(url)) as weak, pytest.raises(StorageError, match=f"(?i){command}|permissions"):
+                weak.commit(
+                    "ada", Commit(expected=2, clock=3, epoch=EPOCH, put=[record("c", 2)], remove=[("task", "a")])
+                )
+            assert everything(storage, "ada") == before
+
     def test_a_replica_is_not_read(self, redis_server: Server) -> None:
         with closing(open_redis(redis_server.url)) as storage, closing(client_at(redis_server.url)) as client:
             put(storage, "ada", record("a", 0))

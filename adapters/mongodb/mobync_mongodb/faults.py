@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pymongo
 from bson.errors import BSONError
+from pymongo import MongoClient
 from pymongo.errors import (
     BulkWriteError,
+    ConfigurationError,
     ConnectionFailure,
     DocumentTooLarge,
     InvalidOperation,
@@ -53,12 +56,18 @@ _OUT_OF_REACH = {
 
 
 @contextmanager
-def faults(name: str, seconds: float) -> Iterator[None]:
+def faults(name: str, seconds: float, client: MongoClient[Any]) -> Iterator[None]:
     """Around one command to the database called `name`, which is out of reach if the command takes longer.
 
     Messages are rebuilt, and errors of the server not chained: their text quotes names and bodies of people.
     """
     try:
+        # The driver knows, or waits for a primary as long as serverSelectionTimeoutMS says. With directConnection it
+        # would read from a secondary as well.
+        with pymongo.timeout(min(seconds, client.options.server_selection_timeout)):
+            is_primary = client.is_primary
+        if not is_primary:
+            raise StorageUnavailable(f"{name}: this member is no primary")
         with pymongo.timeout(seconds):
             yield
     except ConnectionFailure as error:
@@ -75,6 +84,8 @@ def faults(name: str, seconds: float) -> Iterator[None]:
         raise StorageError(f"{name} cannot hold a record or a note of 16 MiB or more") from None
     except (BSONError, UnicodeError, OverflowError) as error:
         raise StorageError(f"{name} cannot hold this: {type(error).__name__}") from None
+    except ConfigurationError as error:  # DNS of mongodb+srv, or a server that is too old
+        raise StorageUnavailable(f"{name}: {redact(str(error))}") from None
     except PyMongoError as error:
         kind = StorageUnavailable if error.timeout else StorageError
         raise kind(f"{name}: {type(error).__name__}") from None

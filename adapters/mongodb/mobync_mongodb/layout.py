@@ -84,7 +84,7 @@ class Store:
         )
 
     def faults(self) -> AbstractContextManager[None]:
-        return faults(self.name, self._seconds)
+        return faults(self.name, self._seconds, self.database.client)
 
     @contextmanager
     def session(self) -> Iterator[ClientSession]:

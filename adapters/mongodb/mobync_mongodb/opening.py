@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote_plus
 
 from pymongo import MongoClient
 from pymongo.errors import ConfigurationError, InvalidName
+from pymongo.uri_parser import split_options
 
 from mobync_core.errors import InvalidURL
 from mobync_core.urls import redact
@@ -33,9 +35,16 @@ def open_mongodb(url: str) -> MongoStorage:
     def client() -> MongoClient[dict[str, Any]]:
         return MongoClient(url, connect=False, **options)
 
+    place, _, query = url.partition("?")
     try:
+        split_options(query, validate=True, warn=False) if query else None
+        database = place.partition("://")[2].partition("/")[2]
+        if "@" in database:
+            raise ValueError("@")
+        if "." in unquote_plus(database):
+            raise ValueError("the name of a database has no dot")
         return MongoStorage(client(), owns_client=True, reopen=client)
-    except (ConfigurationError, InvalidName, TypeError, ValueError) as error:
+    except (ConfigurationError, InvalidName, TypeError, ValueError, OSError) as error:
         # Their texts may quote a part of the password, and so may the errors that they are chained to.
         raise InvalidURL(f"{redact(url)} cannot be opened: {_hint(error)}") from None
 

@@ -49,5 +49,5 @@ def fault(name: str, error: Exception) -> StorageError:
     if isinstance(error, _UNAVAILABLE) or _REFUSALS.search(str(error)):
         return StorageUnavailable(message)
     if str(error).startswith(("MOBYNC ", "WRONGTYPE ")):
-        return SchemaError(f"{message}: another program writes under this prefix")
+        return SchemaError(f"{message} (another program may write under this prefix)")
     return StorageError(message)

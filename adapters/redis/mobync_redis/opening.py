@@ -60,6 +60,14 @@ def open_redis(url: str) -> RedisStorage:
     """
     try:
         parts = urlsplit(url)
+        if "@" in parts.path + parts.query + parts.fragment:
+            raise ValueError
+    except ValueError:  # its message would quote what may be a part of the password
+        raise InvalidURL(
+            f"{redact(url)} cannot be opened: percent-encode @, :, /, ?, # and all that is not ASCII in a user name or "
+            "password, and @ in an option"
+        ) from None
+    try:
         server, prefix = _server(parts)
     except (ValueError, KeyError) as error:
         raise InvalidURL(f"{redact(url)} cannot be opened: {redact(str(error))}") from None
@@ -83,13 +91,16 @@ def _server(parts: SplitResult) -> tuple[Server, str]:
         return _cluster(_hosts(parts), scheme == "rediss", options), prefix
     kind: type[Any] = {"redis": Connection, "rediss": SSLConnection, "unix": UnixDomainSocketConnection}[scheme]
     if scheme == "unix":
-        if not parts.path.strip("/"):
+        if parts.netloc.rpartition("@")[2] or not parts.path.strip("/"):
             raise ValueError("it should be as unix:///path/to/socket")
         options["path"] = unquote(parts.path)
         del options["socket_keepalive"]
     else:
         ((options["host"], options["port"]),) = _hosts(parts, most=1)
-        options["db"] = int(parts.path.strip("/") or 0)
+        number = parts.path.strip("/") or "0"
+        if not (number.isascii() and number.isdecimal()):
+            raise ValueError("the database is a number, as in redis://host:6379/0")
+        options["db"] = int(number)
     pool = BlockingConnectionPool(  # type: ignore[no-untyped-call]
         connection_class=kind, max_connections=POOL_SIZE, timeout=POOL_SECONDS, retry=Retry(NoBackoff(), 0), **options
     )

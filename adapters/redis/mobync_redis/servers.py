@@ -81,10 +81,14 @@ class Cluster:
 
     @property
     def _client(self) -> Any:
-        with self._lock:
-            if self._made is None:
-                self._made = self._connect()
-            return self._made
+        if self._made is None:
+            made = self._connect()  # not under the lock: threads would wait for one another's time-outs
+            with self._lock:
+                if self._made is None:
+                    self._made = made
+            if made is not self._made:
+                made.close()
+        return self._made
 
 
 def server_of(client: Redis | RedisCluster) -> Server:

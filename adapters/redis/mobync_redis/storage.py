@@ -10,7 +10,7 @@ from typing import Any
 
 from redis import Redis
 from redis.cluster import RedisCluster
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from mobync_core.checks import check_commit
 from mobync_core.errors import ConflictError, SchemaError, StorageClosed, StorageError
@@ -76,16 +76,16 @@ class RedisStorage:
         key = layout.version_key(self._prefix)
         with self._faults():
             self._server.call(key, "SET", key, layout.LAYOUT, "NX")
-            version = self._server.call(key, "GET", key).decode()
+            version = (self._server.call(key, "GET", key) or b"gone").decode()
             if version != str(layout.LAYOUT):
                 raise SchemaError(
                     f"{self._name}: the layout under {self._prefix} is {version}, this mobync-redis knows "
                     f"{layout.LAYOUT}: upgrade mobync-redis"
                 )
             if not self._warned:
-                self._warned = True
                 for complaint in complaints(self._server):
                     logger.warning("%s: %s", self._name, complaint)
+                self._warned = True
 
     def load(self, owner: str, *, since: int, keys: Collection[Key] = (), limit: int | None = None) -> Snapshot:
         with self._faults():
@@ -179,7 +179,8 @@ class RedisStorage:
             yield
         except ERRORS as error:
             self._check_open()  # by another thread, which took the connection away
-            raise fault(self._name, error) from error
+            # What a server answers may quote keys, which name people, and even a login.
+            raise fault(self._name, error) from (None if isinstance(error, ResponseError) else error)
         except (UnicodeEncodeError, UnicodeDecodeError) as error:
             raise StorageError(f"{self._name} cannot hold this: {error.reason}") from None
 
