@@ -146,5 +146,7 @@ def test_a_broken_rule_is_found(
         monkeypatch.setattr(attempts, "merge", module.merge)
     else:
         monkeypatch.setattr(engine, "answer", module.answer)
+    # Most are found in the first tens. Which histories come depends on what else is loaded: Hypothesis takes constants
+    # from it.
     with pytest.raises(AssertionError):
-        run(machine, memory, EXAMPLES, shrink=False)
+        run(machine, memory, 10 * EXAMPLES, shrink=False)

@@ -17,6 +17,9 @@ from typing import Any
 NOBODY = 65534
 """The uid and gid under which a server runs that refuses to be root."""
 
+_MEMORY = Path("/dev/shm")
+_ROOM = 4 * 2**30
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -34,8 +37,13 @@ def as_plain_user() -> dict[str, Any]:
 
 @contextmanager
 def plain_directory(prefix: str) -> Iterator[Path]:
-    """A directory that the plain user owns, removed at the end."""
-    path = Path(tempfile.mkdtemp(prefix=prefix))
+    """A directory that the plain user owns, removed at the end.
+
+    In memory, where there is room: servers that write every commit to a disk would make the tests wait for it, and what
+    the tests kill is a process, never the machine.
+    """
+    in_memory = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM
+    path = Path(tempfile.mkdtemp(prefix=prefix, dir=_MEMORY if in_memory else None))
     try:
         if os.geteuid() == 0:
             os.chown(path, NOBODY, NOBODY)

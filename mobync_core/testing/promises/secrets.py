@@ -46,7 +46,8 @@ class Secrets:
             not_run(request, "the URL names no server")
         caplog.set_level(logging.DEBUG)
         place = parts.netloc.rpartition("@")[2]
-        for login in (f"{parts.username or 'nobody'}:{quote(SECRET, safe='')}", f"nobody:{SECRET}"):
+        right = f"{parts.username or 'nobody'}:{quote(SECRET, safe='')}"
+        for login in (right, f"nobody:{SECRET}", f"nobody:1/{SECRET}", f"nobody:?{SECRET}"):  # as people write them
             shown = _shown_at(parts._replace(netloc=f"{login}@{place}").geturl(), owner)
             stay_secret((SECRET, quote(SECRET, safe=""), "P4ss@w0rd", "s3cr3t"), shown, caplog)
 
