@@ -32,6 +32,7 @@ from mobync_core.hookspecs import Abilities, Adapter, hookimpl
 from mobync_core.limits import Limits
 from mobync_core.plugins import open_storage
 from mobync_core.storage import Commit, Note, Record, Snapshot, Storage
+from mobync_core.synchronizer import FilterType, OperationType, ReadFilter, Synchronizer
 from mobync_core.wire import Diff, Lost, Outcome, SyncRequest, SyncResponse
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Commit",
     "ConflictError",
     "Diff",
+    "FilterType",
     "InvalidClock",
     "InvalidData",
     "InvalidRecord",
@@ -54,7 +56,9 @@ __all__ = [
     "NoSuchObject",
     "Note",
     "ObjectExists",
+    "OperationType",
     "Outcome",
+    "ReadFilter",
     "Record",
     "RecordError",
     "RecordRejected",
@@ -70,6 +74,7 @@ __all__ = [
     "StorageUnavailable",
     "SyncRequest",
     "SyncResponse",
+    "Synchronizer",
     "TooLarge",
     "Unauthenticated",
     "UnknownScheme",

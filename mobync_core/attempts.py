@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mobync_core.diffs import Refusal
 from mobync_core.errors import ConflictError, RecordRejected, ServerBusy, StorageUnavailable
@@ -64,12 +65,15 @@ class Attempts:
         *,
         since: int,
         limit: int | None = None,
+        sent: Sequence[Any] = (),
     ) -> Written:
         """Merge a batch about the records `keys` into what the owner holds, and commit what it changes.
 
         `batch_for` is called with each snapshot that is tried; it returns the batch, or raises to refuse it. The
-        snapshot holds the records changed at or after `since`, at most `limit`.
+        snapshot holds the records changed at or after `since`, at most `limit`. `sent` are the diffs as they came, of
+        which a storage keeps nothing.
         """
+        del sent
         storable = [key for key in keys if identifier_fault(key[0]) is None and identifier_fault(key[1]) is None]
         rejected: dict[Key, Refusal] = {}
         turn = Turn()
@@ -79,8 +83,8 @@ class Attempts:
             if merged.clock == snapshot.clock:
                 return Written(snapshot, merged, snapshot.epoch)
             records = [record_of(entry) for entry in merged.changed]
-            if too_large := self._too_large(records):
-                rejected |= too_large
+            if large := too_large(records, self._limits):
+                rejected |= large
                 continue
             epoch = snapshot.epoch or uuid.uuid4().hex
             try:
@@ -102,15 +106,6 @@ class Attempts:
             else:
                 return Written(snapshot, merged, epoch)
 
-    def _too_large(self, records: Collection[Record]) -> dict[Key, Refusal]:
-        most = self._limits.record_bytes
-        refusal = Refusal("too_large", f"the server would keep more than {most} bytes of this record")
-        return {
-            record.key: refusal
-            for record in records
-            if len(record.body) * 4 > most and len(record.body.encode()) > most and not record.deleted
-        }
-
 
 class Turn:
     """How long one request has waited for its turn, and waits next: at random, so that no two keep colliding."""
@@ -125,6 +120,17 @@ class Turn:
             raise ServerBusy(f"the storage stayed in conflict for {_PATIENCE:.0f} s: {cause}") from cause
         time.sleep(random.uniform(0, self._pause))
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+
+def too_large(records: Collection[Record], limits: Limits) -> dict[Key, Refusal]:
+    """Refuse the records of which more would be kept than `limits` allow."""
+    most = limits.record_bytes
+    refusal = Refusal("too_large", f"the server would keep more than {most} bytes of this record")
+    return {
+        record.key: refusal
+        for record in records
+        if len(record.body) * 4 > most and len(record.body.encode()) > most and not record.deleted
+    }
 
 
 def _is_torn(snapshot: Snapshot) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 
 from mobync_core import wire
 from mobync_core.answer import answer
-from mobync_core.attempts import Attempts
+from mobync_core.attempts import Attempts, Written
 from mobync_core.diffs import DiffReader, Edit, Rules
 from mobync_core.errors import (
     InvalidClock,
@@ -28,6 +28,9 @@ from mobync_core.merge import Batch, Merged
 from mobync_core.plugins import open_storage
 from mobync_core.records import Entry, entry_of
 from mobync_core.storage import Key, Snapshot, Storage
+from mobync_core.synchronizer.attempts import LogAttempts, Logged
+from mobync_core.synchronizer.interface import Synchronizer
+from mobync_core.synchronizer.rules import SynchronizerRules
 from mobync_core.wire import Outcome, SyncRequest, SyncResponse
 
 _NOTHING = 2**62  # a `since` that no clock reaches
@@ -45,13 +48,20 @@ class Mobync:
     `close`; one that was handed in is not. `setup` creates what is missing in the store. `rules` are the
     application's own, `limits` what a request may be, and `now` returns the UTC time in ms.
 
+    Or it is a `Synchronizer`, an application's own tables, which has the rules itself; `diffs_model_name` is the name
+    of its table of diffs. What that is good for, and what not, is told in ``docs/original.md``.
+
     One instance may be shared by threads; any number of processes may work on one store, if its adapter says so.
     Raises `AdapterError` if there is no adapter for the URL, and what the storage's `setup` raises.
     """
 
+    storage: Storage  # one of these two is set
+    synchronizer: Synchronizer
+
     def __init__(
         self,
-        storage: Storage | str,
+        storage: Storage | Synchronizer | str,
+        diffs_model_name: str = "diffs",
         *,
         rules: Rules | None = None,
         limits: Limits | None = None,
@@ -59,14 +69,23 @@ class Mobync:
         now: Callable[[], int] = utc_now,
     ) -> None:
         self.limits = limits if limits is not None else Limits()
-        self._reader = DiffReader(self.limits, rules)
         self._now = now
+        self._attempts: Attempts | LogAttempts
+        self._opened = isinstance(storage, str)
+        if isinstance(storage, Synchronizer):
+            if rules is not None:
+                raise TypeError("a Synchronizer has its own rules: validate_create, validate_update, validate_delete")
+            self.synchronizer = storage
+            self._reader = DiffReader(self.limits, SynchronizerRules(storage))
+            self._attempts = LogAttempts(storage, diffs_model_name, self.limits, now)
+            return
         if not isinstance(storage, str | Storage):
             raise TypeError(
-                f"storage must be a URL such as sqlite:///app.db, or a Storage, not a {type(storage).__name__}"
+                "storage must be a URL such as sqlite:///app.db, a Storage, or an instance of a class derived from "
+                f"mobync_core.Synchronizer, not {_named(storage)}"
             )
-        self._opened = isinstance(storage, str)
-        self.storage: Storage = open_storage(storage) if isinstance(storage, str) else storage
+        self._reader = DiffReader(self.limits, rules)
+        self.storage = open_storage(storage) if isinstance(storage, str) else storage
         self._attempts = Attempts(self.storage, self.limits, now)
         if setup:
             try:
@@ -102,7 +121,8 @@ class Mobync:
         """Take what a client of `owner_id` sent, and return what to tell it, JSON-able.
 
         `logical_clock` is the client's base, an int or a numeric string; `diffs` are dicts as they cross the wire. The
-        rest is as in a `SyncRequest`. Raises what `sync` raises.
+        rest is as in a `SyncRequest`. With a `Synchronizer`, and only there, the diffs that its log has get the
+        `logical_clock` that they have there. Raises what `sync` raises.
         """
         if isinstance(logical_clock, str):
             if not (logical_clock.isascii() and logical_clock.isdigit()):
@@ -120,7 +140,10 @@ class Mobync:
             atomic=atomic,
             epoch=epoch,
         )
-        return wire.as_dict(self.sync(owner_id, request))
+        response, written = self._sync(owner_id, request)
+        if isinstance(written, Logged):
+            written.assign(diffs)
+        return wire.as_dict(response)
 
     def sync(self, owner_id: str, request: SyncRequest) -> SyncResponse:
         """Take what a client of `owner_id` sent, and return what to tell it.
@@ -129,6 +152,9 @@ class Mobync:
         `TooLarge`, `InvalidClock`, `ResyncRequired` or `ServerBusy`, and what a rule of the application raises.
         A diff that is refused raises nothing: its outcome says why, if the request asks to `explain`.
         """
+        return self._sync(owner_id, request)[0]
+
+    def _sync(self, owner_id: str, request: SyncRequest) -> tuple[SyncResponse, Written]:
         self._check_owner(owner_id)
         wire.check_request(request)
         if len(request.diffs) > self.limits.diffs:
@@ -147,15 +173,20 @@ class Mobync:
             batch_for,
             since=batch.base,
             limit=None if limit is None else limit + 1,
+            sent=request.diffs,
         )
         told = answer(owner_id, written.snapshot, batch, written.merged, atomic=request.atomic, limit=limit)
-        return SyncResponse(
+        diffs = told.diffs
+        if isinstance(written, Logged) and not request.atomic and limit is None:
+            diffs = written.told(batch, told)
+        response = SyncResponse(
             logical_clock=told.clock,
-            diffs=told.diffs,
+            diffs=diffs,
             has_more=told.has_more if limit is not None else msgspec.UNSET,
             outcomes=_outcomes(edits, written.merged) if request.explain else msgspec.UNSET,
             epoch=(written.epoch or None) if request.epoch is not msgspec.UNSET else msgspec.UNSET,
         )
+        return response, written
 
     def create(self, owner_id: str, model: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Create a record for the owner's devices to receive, and return it as `get` does.
@@ -276,6 +307,10 @@ def _outcomes(edits: Sequence[Edit], merged: Merged) -> list[Outcome]:
         )
         for edit, verdict in zip(edits, merged.verdicts, strict=True)
     ]
+
+
+def _named(other: object) -> str:
+    return f"the class {other.__name__} itself" if isinstance(other, type) else f"a {type(other).__name__}"
 
 
 def _fields(fields: Mapping[str, Any]) -> dict[str, Any]:

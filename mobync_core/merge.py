@@ -16,6 +16,8 @@ from mobync_core.storage import Key, Snapshot
 from mobync_core.ties import in_order_made
 from mobync_core.wire import Lost, Result
 
+_ALL_SEEN = 2**62  # a base that no clock reaches
+
 
 class Batch(Struct, frozen=True):
     """What a client sent: its edits in the order that they came, echoes among them.
@@ -104,6 +106,18 @@ def merge(snapshot: Snapshot, batch: Batch, *, now: int, rejected: Mapping[Key, 
         {key: Named(one.entry, one.pairs, one.unsure) for key, one in merges.items()},
         verdicts,
     )
+
+
+def replay(entry: Entry | None, edit: Edit, clock: int) -> Entry | None:
+    """Do to a record what an edit once did, which was taken at this clock; `entry` itself is changed.
+
+    All that such an edit could have lost to has been left out of it: it is merged as one that had seen everything.
+    For `changed_at` its timestamp stands in.
+    """
+    assert edit.key is not None
+    one = _RecordMerge(edit.key, entry, [(edit, _first_verdict(edit, None))], Batch(_ALL_SEEN, (edit,), in_order=True))
+    one.step(clock, edit.timestamp)
+    return one.entry
 
 
 def _first_verdict(edit: Edit, rejected: Mapping[Key, Refusal] | None) -> Verdict:

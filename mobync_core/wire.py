@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -21,12 +21,45 @@ class Diff(Struct, frozen=True, kw_only=True):
 
     `utc_timestamp` is the device's own clock in ms. `json_data` is a string that holds a JSON object, always
     with the record's ``id``; on delete just that. Of a diff that is sent, `owner` decides nothing.
+
+    Its constants name the columns of a `Synchronizer`'s table of diffs.
     """
+
+    ID: ClassVar[str] = "id"
+    OWNER: ClassVar[str] = "owner"
+    LOGICAL_CLOCK: ClassVar[str] = "logical_clock"
+    UTC_TIMESTAMP: ClassVar[str] = "utc_timestamp"
+    TYPE: ClassVar[str] = "type"
+    MODEL: ClassVar[str] = "model"
+    JSON_DATA: ClassVar[str] = "json_data"
 
     id: str
     owner: str = ""
     logical_clock: int = 0
     utc_timestamp: int
+    type: DiffType
+    model: str
+    json_data: str
+
+    @staticmethod
+    def validate(data: Any) -> bool:
+        """Say whether a dict, or the JSON of one, has every field of a diff, each of its type and none empty."""
+        try:
+            if isinstance(data, str):
+                data = msgspec.json.decode(data)
+            diff = msgspec.convert(data, _Whole)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return False
+        return all((diff.id, diff.owner, diff.model, diff.json_data))
+
+
+class _Whole(Struct):
+    """A diff without defaults."""
+
+    id: str
+    owner: str
+    logical_clock: Clock
+    utc_timestamp: Clock
     type: DiffType
     model: str
     json_data: str
