@@ -92,6 +92,8 @@ def typing(session: nox.Session) -> None:
     """Types, strictly."""
     install(session, *HOUSE, "-r", "tests/requirements.txt", "mypy")
     session.run("mypy")
+    for example in sorted(Path("examples").glob("flask-*")):  # each is an application of its own, with an `app`
+        session.run("mypy", str(example))
 
 
 @nox.session
