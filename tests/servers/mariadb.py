@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import OperationalError
 
-from tests.servers.processes import as_plain_user, free_port, plain_directory, stop, wait_until
+from tests.servers.processes import ServerProcess, as_plain_user, free_port, plain_directory
 
 BACKEND = "mariadb"
 WAY_OUT = "install MariaDB's server, on Debian: apt-get install --no-install-recommends mariadb-server-core"
@@ -46,15 +45,11 @@ def binaries() -> tuple[Path, Path] | None:
     return None
 
 
-class MariaDB:
-    """A server of our own on 127.0.0.1, which tests may kill and start again; its port stays."""
-
+class MariaDB(ServerProcess):
     def __init__(self, directory: Path, program: Path, share: Path) -> None:
-        self._directory = directory
-        self._log = directory / "log"
+        super().__init__(directory)
         self._command = [str(program), "--no-defaults", f"--datadir={directory / 'data'}"]
         self._port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
         self._make_system_tables(share)
 
     @property
@@ -64,27 +59,13 @@ class MariaDB:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    *self._command, f"--port={self._port}", "--bind-address=127.0.0.1", "--skip-name-resolve",
-                    f"--socket={self._directory / 'socket'}", "--max-connections=200", *_FAST,
-                ],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._directory, **as_plain_user(),
-            )  # fmt: skip
-        wait_until(self._answers, self._process, self._log)
-
-    def stop(self) -> None:
-        """Stop in good order, closing every connection."""
-        if self._process is not None:
-            stop(self._process, signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End the server with SIGKILL, as a crash would; `start` then recovers what was committed."""
-        if self._process is None:
-            raise RuntimeError("the server was never started")
-        self._process.kill()
-        self._process.wait()
+        self._launch(
+            [
+                *self._command, f"--port={self._port}", "--bind-address=127.0.0.1", "--skip-name-resolve",
+                f"--socket={self._directory / 'socket'}", "--max-connections=200", *_FAST,
+            ],
+            **as_plain_user(),
+        )  # fmt: skip
 
     def _answers(self) -> bool:
         try:

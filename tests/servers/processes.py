@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,41 @@ def plain_directory(prefix: str) -> Iterator[Path]:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+class ServerProcess:
+    """A server of our own on 127.0.0.1, which tests may kill and start again; its port stays."""
+
+    END = signal.SIGTERM
+    """The signal that makes it end in good order."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def _launch(self, command: Sequence[str], **options: Any) -> None:
+        """Start it and wait until it answers."""
+        log_file = self._directory / "log"
+        with log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._directory, **options
+            )
+        wait_until(self._answers, self._process, log_file)
+
+    def _answers(self) -> bool:
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Stop in good order, closing every connection."""
+        if self._process is not None:
+            stop(self._process, self.END)
+
+    def kill(self) -> None:
+        """End the server with SIGKILL, as a crash would; `start` then recovers what was committed."""
+        if self._process is None:
+            raise RuntimeError("the server was never started")
+        self._process.kill()
+        self._process.wait()
 
 
 def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 30) -> None:

