@@ -7,12 +7,13 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.servers import mariadb, mongodb, postgresql, redis, redis_cluster
-from tests.servers.recipes import RECIPES, Recipe
+from tests.servers.recipes import RECIPES
 from tests.servers.sources import Backend, own_server
 
 ROOT = Path(__file__).parents[2]
@@ -107,7 +108,8 @@ def test_a_container_whose_server_ends_is_reported_at_once_with_its_log_and_remo
 ) -> None:
     from tests.servers import containers  # noqa: PLC0415 - it needs the package testcontainers
 
-    monkeypatch.setitem(RECIPES, "broken", Recipe("", [5432], "", ["sh", "-c", "echo why it ended; exit 3"]))
+    ends = replace(RECIPES["postgresql"], command=["sh", "-c", "sleep 0.5; echo why it ended; exit 3"], environment={})
+    monkeypatch.setitem(RECIPES, "broken", ends)
     monkeypatch.setenv("MOBYNC_TEST_BROKEN_IMAGE", containers.image_of("postgresql"))
     assert containers.problem("broken", 0) is None
     before, begin = left_by(os.getpid()), time.monotonic()
