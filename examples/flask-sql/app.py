@@ -53,7 +53,7 @@ def delete_item() -> ResponseReturnValue:
 
 def asked(name: str, kind: type) -> Any:
     """Return a part of the request's JSON. Raises `InvalidData` if it is missing or of another type."""
-    body = request.get_json(silent=True)
+    body = request.get_json(force=True, silent=True)  # whatever its Content-Type, as /sync does
     value = body.get(name) if isinstance(body, dict) else None
     if not isinstance(value, kind):
         raise InvalidData(f"the body must be a JSON object with {name!r}, a {kind.__name__}")

@@ -104,8 +104,12 @@ class Implementation(Synchronizer):
 
     def _write(self, where: str, data: dict[str, Any], statement: sa.Insert | sa.Update) -> None:
         """Write a row. What its table does not take refuses the diff: the device is put right, and nobody is stuck."""
-        if unknown := sorted(data.keys() - metadata.tables[where].c.keys()):
+        columns = metadata.tables[where].c
+        if unknown := sorted(data.keys() - columns.keys()):
             raise RecordRejected({(where, data["id"]): f"{where} has no column {', '.join(unknown)}"})
+        texts = {name for name in data if isinstance(columns[name].type, sa.Text)}  # SQLite would make "5" of a 5
+        if other := sorted(name for name in texts if not isinstance(data[name], str | None)):
+            raise RecordRejected({(where, data["id"]): f"{where} takes only a text as {', '.join(other)}"})
         try:
             self._of_thread.connection.execute(statement.values(data))
         except (IntegrityError, DataError) as error:

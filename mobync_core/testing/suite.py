@@ -90,8 +90,9 @@ class StorageSuite(*reversed(SUBJECTS)):  # type: ignore[misc]  # pytest runs th
         yield prefix
         with closing(open_storage(url)) as storage:
             storage.setup()
-            for owner in list(storage.owners(prefix=prefix)):
-                storage.erase(owner)
+            if isinstance(storage, Storage):  # else it is being written; one promise names what it lacks
+                for owner in list(storage.owners(prefix=prefix)):
+                    storage.erase(owner)
 
     @pytest.fixture
     def owner(self, prefix: str) -> str:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -157,12 +158,26 @@ def test_what_a_table_does_not_take_refuses_that_row_alone(url: str) -> None:
     phone.create("tasks", "nameless", {"done": False})
     phone.create("tasks", "odd", {"name": "walk", "done": "perhaps"})
     phone.create("tasks", "wide", {"name": "walk", "done": False, "colour": "red"})
+    phone.create("tasks", "number", {"name": 5, "done": False})
+    phone.create("tasks", "list", {"name": ["walk"], "done": False})
     phone.create("nowhere", "a", {"x": 1})
 
     sync(url, phone)
 
     assert phone.rows == {("tasks", "good"): {"name": "walk", "done": False}}
     assert set(tasks(url)) == {"good"}
+
+
+@pytest.mark.parametrize("name", ["flask-in-memory", "flask-sql"])
+def test_what_its_readme_asks_by_curl_is_answered(name: str, tmp_path: Path) -> None:
+    readme = (EXAMPLES / name / "README.md").read_text(encoding="utf-8")
+    asked = re.findall(r"^curl localhost:5000(/\S+) -d '(.+)'$", readme, re.MULTILINE)
+
+    assert {path for path, _ in asked} == {"/add-item", "/sync"}
+    with serving(name, tmp_path) as url:
+        for path, body in asked:
+            with urlopen(f"{url}{path}", body.encode(), timeout=10) as answer:  # with curl's Content-Type
+                assert answer.status in (200, 201)
 
 
 def test_a_file_of_sqlite_outlives_the_server(tmp_path: Path) -> None:

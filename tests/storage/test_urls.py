@@ -62,6 +62,12 @@ class TestURLs:
             with pytest.raises(StorageUnavailable, match="refused"):
                 storage.load("ada", since=0)
 
+    @pytest.mark.parametrize(
+        "url", ["SQLITE://", "PostgreSQL://u@h/d", "MariaDB://u@h/d", "MONGODB://h/d", "REDIS://h"]
+    )
+    def test_a_scheme_may_be_written_in_capitals(self, url: str) -> None:
+        open_storage(url).close()
+
     def test_other_engines_are_refused_by_name(self) -> None:
         driver = SimpleNamespace(paramstyle="qmark", version="5.0", Cursor=object)
         with pytest.raises(ValueError, match=r"mssql\+pyodbc is not .* mobync-sql knows"):
@@ -86,6 +92,7 @@ class TestSecrets:
             f"postgresql://u:{SECRET}@127.0.0.1:port/name",
             f"postgresql://u:x:{SECRET}/@y@127.0.0.1:5432/name",
             f"postgresql+nothing://u:{SECRET}@127.0.0.1/name",
+            f"mysql://u:x@{SECRET}@127.0.0.1/name",
             f"sqlite://u:{SECRET}@host/name",
         ]
         for url in urls:

@@ -29,6 +29,8 @@ def open_mongodb(url: str) -> MongoStorage:
     Forms: ``mongodb://user:password@host:port,host:port/database``, ``mongodb+srv://user:password@host/database``;
     options as MongoDB knows them follow a ``?``. Nothing connects yet. Raises `InvalidURL`.
     """
+    scheme, _, rest = url.partition("://")
+    url = f"{scheme.lower()}://{rest}"  # as Mobync tells schemes apart, and the driver does not
     given = {option.partition("=")[0].lower() for option in url.partition("?")[2].replace(";", "&").split("&")}
     options: dict[str, Any] = {name: value for name, value in CLIENT_OPTIONS.items() if name.lower() not in given}
 

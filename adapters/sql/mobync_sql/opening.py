@@ -86,12 +86,16 @@ def open_sql(url: str) -> SQLStorage:
     """
     try:
         parsed = make_url(url)
+        if "@" in (parsed.host or ""):
+            raise ValueError
     except (ArgumentError, ValueError):
-        # Their messages may quote a part of the password.
+        # Their messages, and a host with an @, may quote a part of the password.
         raise InvalidURL(
-            f"{redact(url)} cannot be read: it should be as postgresql://user:***@host:5432/name"
+            f"{redact(url)} cannot be read: it should be as postgresql://user:***@host:5432/name, with "
+            "%, @, : and / percent-encoded in the password"
         ) from None
-    parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
+    drivername = parsed.drivername.lower()  # Mobync tells schemes apart in lower case
+    parsed = parsed.set(drivername=_DRIVERS.get(drivername, drivername))
     try:
         backend = parsed.get_backend_name()
         dialect_class(backend, parsed.get_driver_name())

@@ -26,7 +26,7 @@ class Commits:
         assert list(held.changed) == records
         assert all(type(found.deleted) is bool for found in held.changed)
 
-    def test_a_commit_without_records_raises_the_clock_and_replaces_floor_and_epoch(
+    def test_a_commit_without_records_raises_the_clock_and_replaces_purged_and_epoch(
         self, storage: Storage, owner: str
     ) -> None:
         put(storage, owner, record("a", 0))
