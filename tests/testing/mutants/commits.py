@@ -92,7 +92,7 @@ class LetsTheClockGoBack(Mutant):
 class KeepsTheEpoch(Mutant):
     """Does not renew the epoch."""
 
-    breaks = "test_a_commit_without_records_raises_the_clock_and_replaces_floor_and_epoch"
+    breaks = "test_a_commit_without_records_raises_the_clock_and_replaces_purged_and_epoch"
     tells = "^epoch is '6b1d0d6e', not 'another'$"
 
     def commit(self, owner: str, commit: Commit) -> None:
