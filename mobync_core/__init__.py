@@ -31,7 +31,7 @@ from mobync_core.errors import (
 from mobync_core.hookspecs import Abilities, Adapter, hookimpl
 from mobync_core.limits import Limits
 from mobync_core.plugins import open_storage
-from mobync_core.storage import Commit, Note, Record, Snapshot, Storage
+from mobync_core.storage import Commit, Note, Outside, OwnTables, Record, Snapshot, Storage
 from mobync_core.synchronizer import FilterType, OperationType, ReadFilter, Synchronizer
 from mobync_core.wire import Diff, Lost, Outcome, SyncRequest, SyncResponse
 
@@ -58,6 +58,8 @@ __all__ = [
     "ObjectExists",
     "OperationType",
     "Outcome",
+    "Outside",
+    "OwnTables",
     "ReadFilter",
     "Record",
     "RecordError",

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mobync_core.diffs import Refusal
+import msgspec
+
+from mobync_core.diffs import DiffReader, Edit, Refusal
 from mobync_core.errors import ConflictError, RecordRejected, ServerBusy, StorageUnavailable
+from mobync_core.fold import edits_of
 from mobync_core.limits import Limits, identifier_fault
-from mobync_core.merge import Batch, Merged, merge
+from mobync_core.merge import Batch, Merged, Verdict, merge
 from mobync_core.records import record_of
-from mobync_core.storage import Commit, Key, Record, Snapshot, Storage
+from mobync_core.storage import Commit, Key, Outside, Record, Snapshot, Storage
+
+logger = logging.getLogger("mobync")
+
+NOTHING = 2**62
+"""A `since` that no clock reaches."""
 
 _PATIENCE = 10.0  # seconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.1  # seconds
@@ -35,16 +45,24 @@ class Attempts:
     `ServerBusy` is raised when that takes longer than ten seconds, and when the storage is out of reach.
     """
 
-    def __init__(self, storage: Storage, limits: Limits, now: Callable[[], int]) -> None:
+    def __init__(self, storage: Storage, reader: DiffReader, limits: Limits, now: Callable[[], int]) -> None:
         self._storage = storage
+        self._reader = reader
         self._limits = limits
         self._now = now
 
     def load(
         self, owner: str, *, since: int, keys: Collection[Key] = (), limit: int | None = None, turn: Turn | None = None
     ) -> Snapshot:
-        """Read what an owner held at one moment."""
+        """Read what an owner held at one moment, with all in it that the application wrote past Mobync before."""
         turn = turn or Turn()
+        while True:
+            snapshot = self._load(owner, since, keys, limit, turn)
+            if not snapshot.outside:
+                return snapshot
+            self._fold(owner, snapshot.outside, turn)
+
+    def _load(self, owner: str, since: int, keys: Collection[Key], limit: int | None, turn: Turn) -> Snapshot:
         while True:
             try:
                 snapshot = self._storage.load(owner, since=since, keys=keys, limit=limit)
@@ -56,6 +74,37 @@ class Attempts:
             if not _is_torn(snapshot):
                 return snapshot
             turn.wait(ConflictError("commits fell between the reads of a load"))
+
+    def _fold(self, owner: str, outside: Sequence[Outside], turn: Turn) -> None:
+        """Bring what the application wrote past Mobync into the records; a conflict leaves it for the next load."""
+        tellable = [written for written in outside if not self._untellable(owner, written)]
+        snapshot = self._load(owner, NOTHING, {written.key for written in tellable}, None, turn)
+        edits = edits_of(snapshot, tellable)
+        merged = merge(snapshot, Batch(snapshot.clock, edits, in_order=True), now=self._now())
+        records = [record_of(entry) for entry in merged.changed]
+        for key, refusal in too_large(records, self._limits).items():
+            _warn(owner, key, refusal.reason)
+            records = [record for record in records if record.key != key]
+        commit = Commit(
+            expected=snapshot.clock,
+            clock=merged.clock if records else snapshot.clock,
+            epoch=snapshot.epoch or uuid.uuid4().hex,
+            purged=snapshot.purged,
+            put=records,
+            folded=[mark for written in outside for mark in written.marks],
+        )
+        try:
+            self._storage.commit(owner, commit)
+        except ConflictError as conflict:
+            turn.wait(conflict)
+        except StorageUnavailable as error:
+            raise ServerBusy(f"the storage is out of reach: {error}") from error
+
+    def _untellable(self, owner: str, written: Outside) -> bool:
+        fault = self._reader.key_fault(*written.key) or self._reader.fields_fault(written.fields or {})
+        if fault:
+            _warn(owner, written.key, fault)
+        return fault is not None
 
     def write(
         self,
@@ -75,20 +124,24 @@ class Attempts:
         """
         del sent
         storable = [key for key in keys if identifier_fault(key[0]) is None and identifier_fault(key[1]) is None]
-        rejected: dict[Key, Refusal] = {}
+        refusals = _Refusals()
+        done: Batch | None = None  # it is committed, and to be answered
+        verdicts: list[Verdict] = []
         turn = Turn()
         while True:
             snapshot = self.load(owner, since=since, keys=storable, limit=limit, turn=turn)
-            merged = merge(snapshot, batch_for(snapshot), now=self._now(), rejected=rejected)
+            batch = done or refusals.applied_to(batch_for(snapshot))
+            merged = merge(snapshot, batch, now=self._now())
             if merged.clock == snapshot.clock:
+                merged.verdicts = verdicts or merged.verdicts
                 return Written(snapshot, merged, snapshot.epoch)
             records = [record_of(entry) for entry in merged.changed]
             if large := too_large(records, self._limits):
-                rejected |= large
+                refusals.add(batch, large, {})
                 continue
             epoch = snapshot.epoch or uuid.uuid4().hex
             try:
-                self._storage.commit(
+                corrected = self._storage.commit(
                     owner,
                     Commit(
                         expected=snapshot.clock, clock=merged.clock, epoch=epoch, purged=snapshot.purged, put=records
@@ -97,14 +150,55 @@ class Attempts:
             except ConflictError as conflict:
                 turn.wait(conflict)
             except RecordRejected as rejection:
-                refusals = {key: Refusal("invalid_data", why) for key, why in rejection.reasons.items()}
-                if not refusals.keys() - rejected.keys():  # nothing of the batch is left to refuse
+                reasons = {key: Refusal("invalid_data", why) for key, why in rejection.reasons.items()}
+                if not refusals.add(batch, reasons, rejection.fields):  # nothing of the batch is left to refuse
                     raise
-                rejected |= refusals
             except StorageUnavailable as error:
                 raise ServerBusy(f"the storage is out of reach: {error}") from error
             else:
-                return Written(snapshot, merged, epoch)
+                done, verdicts = batch, verdicts or merged.verdicts
+                if not corrected:
+                    merged.verdicts = verdicts
+                    return Written(snapshot, merged, epoch)
+                # What the store made of the records comes outside at the next load. To answer with that is to answer
+                # the same request again, which changes nothing.
+
+
+class _Refusals:
+    """The diffs of a batch that the store or the limits refuse, and why."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Refusal] = {}
+        self._times: Counter[Key] = Counter()
+
+    def applied_to(self, batch: Batch) -> Batch:
+        """Return the batch with these diffs refused."""
+        if not self._by_id:
+            return batch
+        edits = [
+            msgspec.structs.replace(edit, refusal=self._by_id[edit.id])
+            if edit.refusal is None and edit.id in self._by_id
+            else edit
+            for edit in batch.edits
+        ]
+        return msgspec.structs.replace(batch, edits=edits)
+
+    def add(self, batch: Batch, reasons: Mapping[Key, Refusal], fields: Mapping[Key, Collection[str]]) -> bool:
+        """Refuse some diffs of each record in `reasons`. Return False if none is left.
+
+        The last that sets one of the `fields` at fault, or the last at all; then two more, then four: what came before
+        may be good, and to try each of thousands would take for ever.
+        """
+        open_edits: dict[Key, list[Edit]] = {}
+        for edit in batch.edits:
+            if edit.key is not None and edit.key in reasons and edit.refusal is None and not edit.is_echo:
+                open_edits.setdefault(edit.key, []).append(edit)
+        for key, edits in open_edits.items():
+            at_fault = [edit for edit in edits if not edit.fields.keys().isdisjoint(fields.get(key, ()))]
+            for edit in (at_fault or edits)[-(2 ** self._times[key]) :]:
+                self._by_id[edit.id] = reasons[key]
+            self._times[key] += 1
+        return bool(open_edits)
 
 
 class Turn:
@@ -131,6 +225,10 @@ def too_large(records: Collection[Record], limits: Limits) -> dict[Key, Refusal]
         for record in records
         if len(record.body) * 4 > most and len(record.body.encode()) > most and not record.deleted
     }
+
+
+def _warn(owner: str, key: Key, fault: str) -> None:
+    logger.warning("the row %s/%s of owner %r is kept from its devices: %s", *key, owner, fault)
 
 
 def _is_torn(snapshot: Snapshot) -> bool:

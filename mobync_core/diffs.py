@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from inspect import iscoroutine, iscoroutinefunction
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from mobync_core.limits import TIMESTAMP_MAX, FieldRules, Limits, identifier_fault, utf8_size
-from mobync_core.storage import Key
+from mobync_core.storage import Key, OwnTables
 from mobync_core.wire import Diff, DiffType
 
 ECHO = "mobync:"
@@ -33,7 +33,7 @@ class Edit(Struct, frozen=True):
 
     `key` is None if the record could not be read at all, `refusal` None if nothing is wrong with it.
     `order` is the (clock, timestamp) that it was sent with: diffs of the published client that share one may
-    arrive in any order.
+    arrive in any order. `ignored` are fields that the client may not write: they count as set by it, and set nothing.
     """
 
     id: str
@@ -43,6 +43,7 @@ class Edit(Struct, frozen=True):
     fields: dict[str, Any]
     order: tuple[int, int] = (0, 0)
     refusal: Refusal | None = None
+    ignored: Collection[str] = frozenset()
 
     @property
     def is_echo(self) -> bool:
@@ -73,11 +74,12 @@ class _Unreadable(Exception):
 
 
 class DiffReader:
-    """Reads diffs by the limits and the rules of one application."""
+    """Reads diffs by the limits, the rules and the tables of one application."""
 
-    def __init__(self, limits: Limits, rules: Rules | None = None) -> None:
+    def __init__(self, limits: Limits, rules: Rules | None = None, tables: OwnTables | None = None) -> None:
         self._limits = limits
         self._field_rules = FieldRules(limits)
+        self._tables = tables
         self._allowed = {kind: _rule(rules, kind) for kind in _TYPES} if rules is not None else None
 
     def read(self, owner: str, diffs: Sequence[Any]) -> list[Edit]:
@@ -89,8 +91,11 @@ class DiffReader:
             if edit.refusal is None and not edit.is_echo:
                 if edit.id in ids:
                     edit = _refused(edit, "invalid_data", f"the id {edit.id!r} is used twice in this request")
-                elif self._allowed is not None:
-                    edit = self._judged(owner, sent, edit)
+                else:
+                    if self._tables is not None and edit.type != "delete":
+                        edit = self._fitted(owner, edit, self._tables)
+                    if self._allowed is not None and edit.refusal is None:
+                        edit = self._judged(owner, sent, edit)
                 ids.add(edit.id)
             edits.append(edit)
         return edits
@@ -111,6 +116,19 @@ class DiffReader:
             if fault := self._field_rules.value_fault(value):
                 return f"the field {name!r} {fault}"
         return None
+
+    def row_fault(self, owner: str, model: str, fields: Mapping[str, Any]) -> str | None:
+        """Say what keeps a row of the application's table from having these fields; None if nothing does."""
+        return None if self._tables is None else self._tables.row_fault(owner, model, fields)
+
+    def _fitted(self, owner: str, edit: Edit, tables: OwnTables) -> Edit:
+        """Hold an edit to what the application's table takes."""
+        assert edit.key is not None
+        model = edit.key[0]
+        if fault := tables.row_fault(owner, model, edit.fields):
+            return _refused(edit, "invalid_data", fault)
+        ignored = frozenset(tables.read_only(model)) & edit.fields.keys()
+        return msgspec.structs.replace(edit, ignored=ignored) if ignored else edit
 
     def _edit(self, sent: Any) -> Edit:
         if type(sent) is not Diff:

@@ -12,7 +12,7 @@ import msgspec
 
 from mobync_core import wire
 from mobync_core.answer import answer
-from mobync_core.attempts import Attempts, Written
+from mobync_core.attempts import NOTHING, Attempts, Written
 from mobync_core.diffs import DiffReader, Edit, Rules
 from mobync_core.errors import (
     InvalidClock,
@@ -27,13 +27,11 @@ from mobync_core.limits import Limits, identifier_fault
 from mobync_core.merge import Batch, Merged
 from mobync_core.plugins import open_storage
 from mobync_core.records import Entry, entry_of
-from mobync_core.storage import Key, Snapshot, Storage
+from mobync_core.storage import Key, OwnTables, Snapshot, Storage
 from mobync_core.synchronizer.attempts import LogAttempts, Logged
 from mobync_core.synchronizer.interface import Synchronizer
 from mobync_core.synchronizer.rules import SynchronizerRules
 from mobync_core.wire import Outcome, SyncRequest, SyncResponse
-
-_NOTHING = 2**62  # a `since` that no clock reaches
 
 
 def utc_now() -> int:
@@ -84,9 +82,9 @@ class Mobync:
                 "storage must be a URL such as sqlite:///app.db, a Storage, or an instance of a class derived from "
                 f"mobync_core.Synchronizer, not {_named(storage)}"
             )
-        self._reader = DiffReader(self.limits, rules)
         self.storage = open_storage(storage) if isinstance(storage, str) else storage
-        self._attempts = Attempts(self.storage, self.limits, now)
+        self._reader = DiffReader(self.limits, rules, self.storage if isinstance(self.storage, OwnTables) else None)
+        self._attempts = Attempts(self.storage, self._reader, self.limits, now)
         if setup:
             try:
                 self.storage.setup()
@@ -221,7 +219,7 @@ class Mobync:
         self._check_owner(owner_id)
         if self._reader.key_fault(model, record_id):
             return None
-        snapshot = self._attempts.load(owner_id, since=_NOTHING, keys=[(model, record_id)])
+        snapshot = self._attempts.load(owner_id, since=NOTHING, keys=[(model, record_id)])
         for record in snapshot.named:
             if not record.deleted:
                 return _live(entry_of(record))
@@ -246,9 +244,19 @@ class Mobync:
                 return
             since = page[-1].clock + 1
 
+    def fold(self, owner_id: str) -> None:
+        """Bring what the application wrote past Mobync, into tables that models are bound to, into the owner's records.
+
+        Each sync begins with that; this is for tools that do it ahead. Raises `ServerBusy`.
+        """
+        self._check_owner(owner_id)
+        self._attempts.load(owner_id, since=NOTHING)
+
     def _change(self, owner_id: str, kind: wire.DiffType, key: Key, fields: dict[str, Any]) -> Entry:
         self._check_owner(owner_id)
         fault = self._reader.key_fault(*key) or self._reader.fields_fault(fields)
+        if not fault and kind != "delete":
+            fault = self._reader.row_fault(owner_id, key[0], fields)
         if kind == "update" and not fields:
             fault = "an update must set a field"
         if "id" in fields:
@@ -265,7 +273,7 @@ class Mobync:
                 raise NoSuchObject(f"there is no {key[0]}/{key[1]} to {kind}")
             return Batch(snapshot.clock, [edit], in_order=True)
 
-        merged = self._attempts.write(owner_id, [key], batch_for, since=_NOTHING).merged
+        merged = self._attempts.write(owner_id, [key], batch_for, since=NOTHING).merged
         verdict = merged.verdicts[0]
         if verdict.result == "refused":
             raise InvalidRecord(f"{kind} of {key[0]}/{key[1]}: {verdict.reason}")

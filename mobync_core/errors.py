@@ -36,7 +36,7 @@ A diff that is refused raises nothing: the others are applied, and the outcome n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 
@@ -134,13 +134,17 @@ class ConflictError(StorageError):
 class RecordRejected(StorageError):
     """The store refuses some records of a commit, which left no trace.
 
-    `reasons` maps (model, id) to a sentence that may be shown to the device's user. The engine
-    refuses the diffs of these records and merges again.
+    `reasons` maps (model, id) to a sentence that may be shown to the device's user, and `fields` some of them to the
+    fields that are at fault. The engine refuses diffs of these records, the last first that set such a field,
+    and merges again.
     """
 
-    def __init__(self, reasons: Mapping[tuple[str, str], str]) -> None:
+    def __init__(
+        self, reasons: Mapping[tuple[str, str], str], fields: Mapping[tuple[str, str], Collection[str]] | None = None
+    ) -> None:
         super().__init__("; ".join(f"{model}/{id}: {why}" for (model, id), why in reasons.items()))
         self.reasons = dict(reasons)
+        self.fields = dict(fields or {})
 
 
 class StorageUnavailable(StorageError):

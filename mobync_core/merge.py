@@ -165,6 +165,8 @@ class _RecordMerge:
                 self._delete(edit, verdict, clock, now)
             else:
                 self._edit(edit, verdict, clock, now)
+                if edit.ignored and verdict.result in ("applied", "merged"):
+                    _tell_ignored(edit, verdict, self.entry)
             first = self.changed and not before
         elif verdict.result in ("repeated", "cancelled") and edit.type != "update":
             self._own_life = edit.type == "create"
@@ -229,7 +231,11 @@ class _RecordMerge:
         body = entry.body
         body.created, body.created_by = entry.clock, edit.id
         stamp = max(edit.timestamp, body.floor + 1)
-        body.fields = {name: Register(value, stamp, entry.clock, edit.id) for name, value in edit.fields.items()}
+        body.fields = {
+            name: Register(value, stamp, entry.clock, edit.id)
+            for name, value in edit.fields.items()
+            if name not in edit.ignored
+        }
         self._own_life = True
 
     def _edit_alive(self, entry: Entry, edit: Edit, verdict: Verdict, clock: int, now: int) -> None:
@@ -244,6 +250,8 @@ class _RecordMerge:
         won: dict[str, tuple[Any, int]] = {}
         lost: list[Lost] = []
         for name, value in edit.fields.items():  # 7
+            if name in edit.ignored:
+                continue
             register = body.fields.get(name)
             if register is None:
                 if seen_life or edit.timestamp > body.floor:
@@ -269,6 +277,31 @@ class _RecordMerge:
         if lost:
             verdict.result, verdict.lost = "merged", lost
             verdict.reason = "edits that this device had not seen keep these fields: it did not reach their stamps"
+
+
+def _tell_ignored(edit: Edit, verdict: Verdict, entry: Entry | None) -> None:
+    """Say of the fields that a device may not write what became of them, unless it sent what they are anyway."""
+    registers = entry.body.fields if entry is not None else {}
+    lost = []
+    for name in edit.fields.keys() & edit.ignored:
+        register, value = registers.get(name), edit.fields[name]
+        if register is None:
+            if value is not None:
+                lost.append(Lost(field=name, value=value, stamp=-1))
+        elif register.value != value:
+            lost.append(
+                Lost(
+                    field=name,
+                    value=value,
+                    stamp=register.stamp,
+                    kept=register.value,
+                    written_by=register.written_by,
+                )
+            )
+    if lost:
+        reason = f"devices may not write {', '.join(one.field for one in lost)}"
+        verdict.reason = f"{verdict.reason}; {reason}" if verdict.lost else reason
+        verdict.result, verdict.lost = "merged", [*verdict.lost, *lost]
 
 
 def _mark_repeated(body: Body, pairs: Sequence[tuple[Edit, Verdict]]) -> None:

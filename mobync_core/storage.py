@@ -11,9 +11,9 @@ defaulted, so that an adapter written today goes on working.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 Key: TypeAlias = tuple[str, str]
 """(model, id): what names a record within its owner."""
@@ -55,6 +55,25 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """What the application wrote past Mobync, into a table of its own; see `OwnTables`.
+
+    `fields` are those of the row as it is now, without nulls; None if the owner has no such row. `at` is the UTC time
+    in ms of the last such write, `marks` what the storage keeps of these writes until a commit has them in `folded`.
+    """
+
+    model: str
+    id: str
+    at: int
+    fields: Mapping[str, Any] | None
+    marks: Sequence[str]
+
+    @property
+    def key(self) -> Key:
+        return self.model, self.id
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """What an owner held at one moment.
 
@@ -62,7 +81,9 @@ class Snapshot:
     never seen), `purged` the greatest clock of a tombstone that was removed (-1: none was).
 
     `changed` are the records whose clock is at or after the `since` of the load, by clock, cut at its
-    `limit`. `named` are the records of its `keys` that exist, in any order; a record may be in both.
+    `limit`. `named` are the records of its `keys` that exist, in any order; a record may be in both. `outside` is what
+    a storage of `OwnTables` knows the application to have written before that moment and the records lack, or the first
+    of it; each row is as new as its marks, or newer.
     """
 
     clock: int
@@ -70,6 +91,7 @@ class Snapshot:
     purged: int
     changed: Sequence[Record]
     named: Sequence[Record] = ()
+    outside: Sequence[Outside] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +106,9 @@ class Commit:
     `put` are records to write, new or not, with clocks before `clock` (one whose body alone changed keeps its clock);
     `remove` the keys of records to forget without a tombstone. No key is in both. `notes` are to be written, `forget`
     are the (kind, key) of notes to remove.
+
+    `folded`, for `OwnTables` alone, are the marks of what the application wrote and the records now have. Such a commit
+    writes no rows, which may be newer already. If it puts nothing, `clock` is `expected`: only the marks go.
     """
 
     expected: int
@@ -95,6 +120,7 @@ class Commit:
     remove: Sequence[Key] = ()
     notes: Sequence[Note] = ()
     forget: Sequence[tuple[str, str]] = ()
+    folded: Sequence[str] = ()
 
 
 @runtime_checkable
@@ -129,12 +155,13 @@ class Storage(Protocol):
         is taken inside the transaction that commits, under a lock on the owner.
         """
 
-    def commit(self, owner: str, commit: Commit) -> None:
+    def commit(self, owner: str, commit: Commit) -> bool | None:
         """Write all of `commit`, or raise and leave no trace.
 
         Raises `ConflictError` if the owner's clock or epoch is not what `commit` expects, and `RecordRejected` if
         the store itself refuses a record. When it returns, the change survives a crash of the process and,
-        where the store is set to do so, of its machine.
+        where the store is set to do so, of its machine. True says that the store made something else of a record, and
+        tells it as written `outside` at the next load; only `OwnTables` do.
         """
 
     def notes(
@@ -154,3 +181,19 @@ class Storage(Protocol):
 
     def close(self) -> None:
         """Give back what the storage itself opened. Safe to repeat; what was handed in stays open."""
+
+
+@runtime_checkable
+class OwnTables(Protocol):
+    """What a storage has besides, some of whose models are tables of the application.
+
+    A commit writes their rows, typed, together with the records, and raises `RecordRejected` for those that the store
+    does not take. What the rest of the application writes comes `outside` in a snapshot, and the engine folds it into
+    the records, as the edits of a device that has seen everything.
+    """
+
+    def row_fault(self, owner: str, model: str, fields: Mapping[str, Any]) -> str | None:
+        """Say why no row of the model can have these fields, in a sentence; None if one can, or it has no table."""
+
+    def read_only(self, model: str) -> Collection[str]:
+        """Name the fields of the model that devices may not write."""
