@@ -1,6 +1,6 @@
 """Storage for Mobync in SQL databases, through SQLAlchemy.
 
-`SQLStorage` works on an engine that you have; `open_sql` opens one by URL.
+`SQLStorage` works on an engine that you have; `open_sql` opens one by URL. A `Binding` makes a table of yours a model.
 """
 
 from __future__ import annotations
@@ -9,12 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mobync_sql.binding import Binding
     from mobync_sql.opening import open_sql
     from mobync_sql.storage import SQLStorage
 
-__all__ = ["SQLStorage", "open_sql"]
+__all__ = ["Binding", "SQLStorage", "open_sql"]
 
-_HOMES = {"SQLStorage": "mobync_sql.storage", "open_sql": "mobync_sql.opening"}
+_HOMES = {
+    "Binding": "mobync_sql.binding",
+    "SQLStorage": "mobync_sql.storage",
+    "open_sql": "mobync_sql.opening",
+}
 
 
 def __getattr__(name: str) -> Any:
