@@ -77,9 +77,14 @@ class Attempts:
 
     def _fold(self, owner: str, outside: Sequence[Outside], turn: Turn) -> None:
         """Bring what the application wrote past Mobync into the records; a conflict leaves it for the next load."""
-        tellable = [written for written in outside if not self._untellable(owner, written)]
-        snapshot = self._load(owner, NOTHING, {written.key for written in tellable}, None, turn)
-        edits = edits_of(snapshot, tellable)
+        keys = {written.key for written in outside}
+        nameable = [key for key in keys if self._reader.key_fault(*key) is None]
+        snapshot = self._load(owner, NOTHING, nameable, None, turn)
+        # The rows are read again: what was read before may be older than the records, and would undo what they have.
+        outside = [written for written in snapshot.outside if written.key in keys]
+        if not outside:
+            return
+        edits = edits_of(snapshot, [written for written in outside if not self._untellable(owner, written)])
         merged = merge(snapshot, Batch(snapshot.clock, edits, in_order=True), now=self._now())
         records = [record_of(entry) for entry in merged.changed]
         for key, refusal in too_large(records, self._limits).items():
