@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mobync_sql.binding import Binding
+    from mobync_sql.capture import CannotCapture, capture_writes
     from mobync_sql.opening import open_sql
     from mobync_sql.storage import SQLStorage
 
-__all__ = ["Binding", "SQLStorage", "open_sql"]
+__all__ = ["Binding", "CannotCapture", "SQLStorage", "capture_writes", "open_sql"]
 
 _HOMES = {
     "Binding": "mobync_sql.binding",
+    "CannotCapture": "mobync_sql.capture",
+    "capture_writes": "mobync_sql.capture",
     "SQLStorage": "mobync_sql.storage",
     "open_sql": "mobync_sql.opening",
 }
