@@ -27,8 +27,9 @@
         ├── MissingDriver
         └── UnsupportedAdapter
 
-Only the tools have further ones, each beside its tool: `mobync_core.http.tokens.TokenSourceError`,
-`mobync_core.http.serving.CannotListen` and `mobync_core.demo.devices.DemoFailed`.
+Only tools and adapters have further ones, each beside its own: `mobync_core.http.tokens.TokenSourceError`,
+`mobync_core.http.serving.CannotListen`, `mobync_core.demo.devices.DemoFailed`, and `mobync_sql.CannotCapture`, which
+meets the application's own writes.
 
 A diff that is refused raises nothing: the others are applied, and the outcome names its code
 (protocol, "Refusals").

@@ -39,7 +39,7 @@ def statements_of(storage: Storage) -> Iterator[list[str]]:
     def see(_connection: Connection, _cursor: object, statement: str, *_more: object) -> None:
         seen.append(" ".join(statement.split()))
 
-    engine = storage._given_engine
+    engine = storage.engine
     event.listen(engine, "before_cursor_execute", see)
     try:
         yield seen

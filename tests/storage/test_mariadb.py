@@ -50,7 +50,7 @@ def open_and_show(url: str) -> None:
 def asked(storage: Storage, statement: str) -> Any:
     """What a connection of the storage answers."""
     assert isinstance(storage, SQLStorage)
-    with storage._engine.connect() as connection:
+    with storage.engine.connect() as connection:
         return connection.exec_driver_sql(statement).scalar()
 
 
@@ -217,12 +217,12 @@ class TestLocks:
                 with engine_at(place) as engine, engine.begin() as other:
                     other.exec_driver_sql(f"KILL {driver.thread_id()}")
 
-        event.listen(storage._engine, "before_cursor_execute", cut)
+        event.listen(storage.engine, "before_cursor_execute", cut)
         try:
             with pytest.raises(StorageUnavailable):
                 storage.commit("ada", Commit(expected=1, clock=2, epoch=EPOCH, put=[record("b", 1)]))
         finally:
-            event.remove(storage._engine, "before_cursor_execute", cut)
+            event.remove(storage.engine, "before_cursor_execute", cut)
         assert everything(storage, "ada") == before
 
 
@@ -257,11 +257,11 @@ class TestStatements:
                 cursor.execute(f"EXPLAIN {statement}", parameters)
                 plans.extend(cursor.fetchall())
 
-        event.listen(storage._engine, "before_cursor_execute", explain)
+        event.listen(storage.engine, "before_cursor_execute", explain)
         keys = [("task", f"r{i * 7}") for i in range(3000)]
         assert len(named(storage, "ada", *keys)) == 3000
         storage.commit("ada", Commit(expected=clock, clock=clock + 1, epoch=EPOCH, remove=keys, forget=[("k", "n")]))
-        event.remove(storage._engine, "before_cursor_execute", explain)
+        event.remove(storage.engine, "before_cursor_execute", explain)
         joined = [plan for plan in plans if plan[2] in ("r", "n")]
         assert [plan[3] for plan in joined] == ["eq_ref"] * 3
         assert named(storage, "ada", *keys) == {}
@@ -276,7 +276,7 @@ class TestStatements:
                 "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = DATABASE()"
             ).fetchall()
         assert {row[1:] for row in tables} == {("InnoDB", "utf8mb4_bin", "Dynamic")}
-        assert len(tables) == 4
+        assert len(tables) == 6
         kinds = {row.column_name: row.data_type for row in columns}
         assert {kinds[name] for name in ("owner", "model", "id", "kind", "key", "epoch")} == {"varbinary"}
         assert kinds["body"] == "longtext"
@@ -295,4 +295,4 @@ class TestStatements:
         assert [found.id for found in storage.load("ada", since=0).changed] == ["a", "b"]
         with engine_at(place) as engine, engine.connect() as connection:
             assert connection.exec_driver_sql("SHOW INDEX FROM mobync_records WHERE Seq_in_index = 2").rowcount == 2
-            assert connection.exec_driver_sql("SELECT version FROM mobync_schema").scalars().all() == [1]
+            assert connection.exec_driver_sql("SELECT version FROM mobync_schema").scalars().all() == [2]

@@ -77,9 +77,9 @@ class TestPostgreSQL:
                     put(other, "ada", record("a", 0), notes=[Note("history", "1", "")])
                 committed.append(True)
 
-        event.listen(storage._engine, "after_cursor_execute", commit_meanwhile)
+        event.listen(storage.engine, "after_cursor_execute", commit_meanwhile)
         storage.erase("ada")
-        event.remove(storage._engine, "after_cursor_execute", commit_meanwhile)
+        event.remove(storage.engine, "after_cursor_execute", commit_meanwhile)
         snapshot, notes = everything(storage, "ada")
         assert (committed, snapshot.clock, len(snapshot.changed), len(notes)) == ([True], 1, 1, 1)
 
@@ -152,12 +152,12 @@ class TestPostgreSQL:
                 with engine_at(place) as engine, engine.begin() as other:
                     other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
 
-        event.listen(storage._engine, "before_cursor_execute", cut)
+        event.listen(storage.engine, "before_cursor_execute", cut)
         try:
             with pytest.raises(StorageUnavailable):
                 storage.commit("ada", Commit(expected=1, clock=2, epoch=EPOCH, put=[record("b", 1)]))
         finally:
-            event.remove(storage._engine, "before_cursor_execute", cut)
+            event.remove(storage.engine, "before_cursor_execute", cut)
         assert everything(storage, "ada") == before
 
     @pytest.mark.parametrize("call", ["load", "commit"])
@@ -176,7 +176,7 @@ class TestPostgreSQL:
             assert storage.load("ada", since=0).clock == 1
 
     def test_who_keeps_talking_is_no_silent_server(self, place: Place) -> None:
-        with closing(open_sql(f"{place.url}?read_timeout=1")) as storage, storage._engine.connect() as connection:
+        with closing(open_sql(f"{place.url}?read_timeout=1")) as storage, storage.engine.connect() as connection:
             rows = connection.exec_driver_sql("SELECT pg_sleep(0.3), repeat('x', 100000) FROM generate_series(1, 6)")
             assert len(rows.fetchall()) == 6
 

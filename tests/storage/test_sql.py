@@ -103,6 +103,19 @@ class TestEngines:
             with pytest.raises(SchemaError, match=r"99.*upgrade mobync-sql"):
                 storage.setup()
 
+    def test_the_first_layout_is_migrated_with_all_that_it_holds(self, place: Place) -> None:
+        with engine_at(place) as engine, closing(SQLStorage(engine)) as storage:
+            storage.setup()
+            put(storage, "ada", record("a", 0))
+            with engine.begin() as connection:
+                connection.execute(text("DROP TABLE mobync_outbox"))
+                connection.execute(text("DROP TABLE mobync_bindings"))
+                connection.execute(text("UPDATE mobync_schema SET version = 1"))
+            with closing(SQLStorage(engine)) as newer:
+                newer.setup()
+                put(newer, "ada", record("b", 1))
+                assert [found.id for found in newer.load("ada", since=0).changed] == ["a", "b"]
+
     def test_without_setup_it_says_what_to_do(self, place: Place) -> None:
         with closing(open_sql(place.url)) as storage:
             with pytest.raises(SchemaError, match="setup"):

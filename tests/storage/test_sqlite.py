@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from mobync_sql import SQLStorage, open_sql
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, create_engine, event
 
 from mobync_core import (
     Commit,
@@ -31,7 +31,7 @@ class TestSQLite:
     def test_a_file_of_its_own_has_a_write_ahead_log_that_is_flushed(self, tmp_path: Path) -> None:
         with closing(open_sql(f"sqlite:///{tmp_path / 'a.db'}")) as storage:
             storage.setup()
-            with storage._engine.connect() as connection:
+            with storage.engine.connect() as connection:
                 assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
                 assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
 
@@ -55,6 +55,28 @@ class TestSQLite:
             storage.setup()
             put(storage, "ada", record("a", 0))
             assert storage.load("ada", since=0).clock == 1
+        engine.dispose()
+
+    def test_an_engine_whose_transactions_begin_by_an_event(self, tmp_path: Path) -> None:
+        """The recipe of SQLAlchemy's manual for savepoints and serializable transactions."""
+        engine = create_engine(f"sqlite:///{tmp_path / 'a.db'}")
+
+        @event.listens_for(engine, "connect")
+        def connect(connection: sqlite3.Connection, _record: object) -> None:
+            connection.isolation_level = None
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN")
+
+        with closing(SQLStorage(engine)) as storage:
+            storage.setup()
+            put(storage, "ada", record("a", 0))
+            with pytest.raises(ConflictError):
+                storage.commit("ada", Commit(expected=9, clock=10, epoch=EPOCH))
+            put(storage, "ada", record("b", 1))
+            with engine.begin() as connection:
+                assert connection.exec_driver_sql("SELECT count(*) FROM mobync_records").scalar() == 2
         engine.dispose()
 
     def test_a_directory_that_is_missing_is_named(self, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ class TestURLs:
 
     def test_options_reach_the_driver(self, postgresql_url: str) -> None:
         options = "?application_name=named-by-url&options=-c%20statement_timeout%3D4321"
-        with closing(open_sql(postgresql_url + options)) as storage, storage._engine.connect() as connection:
+        with closing(open_sql(postgresql_url + options)) as storage, storage.engine.connect() as connection:
             assert connection.exec_driver_sql("SHOW application_name").scalar() == "named-by-url"
             assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == "4321ms"
 

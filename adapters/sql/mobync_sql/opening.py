@@ -119,13 +119,15 @@ def _sqlite(url: URL) -> Engine:
         # One connection, which all threads share.
         options = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
     engine = create_engine(url, isolation_level="AUTOCOMMIT", hide_parameters=True, **options)
-    event.listen(engine, "connect", _flush_commits)
+    event.listen(engine, "connect", _begin_sqlite)
     return engine
 
 
-def _flush_commits(connection: Any, _record: object) -> None:
+def _begin_sqlite(connection: Any, _record: object) -> None:
     # What a client was told to be stored must survive the loss of power, not only that of the process (NORMAL).
     connection.execute("PRAGMA synchronous = FULL").close()
+    # For tables of the application, which models may be bound to: SQLite does not check their references by itself.
+    connection.execute("PRAGMA foreign_keys = ON").close()
 
 
 def _postgresql(url: URL) -> Engine:

@@ -75,8 +75,6 @@ owners = Table(
     Column("clock", BigInteger, nullable=False),
     Column("epoch", identifier(), nullable=False),
     Column("purged", BigInteger, nullable=False),
-    # Every commit updates one row: with room in its page the update leaves the index alone (HOT).
-    postgresql_with={"fillfactor": 50},
     **_OPTIONS,
 )
 
@@ -104,17 +102,57 @@ notes = Table(
     **_OPTIONS,
 )
 
+bindings = Table(
+    "mobync_bindings",
+    metadata,
+    Column("model", identifier(), primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("marked", identifier()),
+    Column("description", body(), nullable=False),
+    **_OPTIONS,
+)
+"""The models whose records are rows of the application's tables.
+
+`generation` is the greatest of the table when a binding is new or changed: by it every process finds out. `marked` is
+how far the rows that were there before are marked, by the text of their id; NULL when all are. `description` is what
+`BoundTable.description` returns.
+"""
+
+outbox = Table(
+    "mobync_outbox",
+    metadata,
+    # Never used twice, or who has read a mark could remove another one in its place.
+    Column("mark", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("owner", identifier(), nullable=False),
+    Column("model", identifier(), nullable=False),
+    Column("id", identifier(), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("mobync_outbox_by_owner", "owner", "model", "id"),
+    sqlite_autoincrement=True,
+    **_OPTIONS,
+)
+"""What the application wrote into bound tables, and when (UTC, ms), until it is folded into the records."""
+
 schema = Table("mobync_schema", metadata, Column("version", Integer, primary_key=True, autoincrement=False), **_OPTIONS)
 
 
-def _layout_1(connection: Connection) -> None:
-    for table in metadata.sorted_tables:
-        connection.execute(CreateTable(table, if_not_exists=True))
-        for index in table.indexes:
-            index.create(connection, checkfirst=True)  # MySQL has no IF NOT EXISTS for it
+def _creates(*tables: Table) -> Callable[[Connection], None]:
+    def step(connection: Connection) -> None:
+        for table in tables:
+            connection.execute(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                index.create(connection, checkfirst=True)  # MySQL has no IF NOT EXISTS for it
+        if owners in tables and connection.dialect.name == "postgresql":
+            # Every commit updates one row: with room in its page the update leaves the index alone (HOT).
+            connection.exec_driver_sql("ALTER TABLE mobync_owners SET (fillfactor = 50)")
+
+    return step
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_layout_1,)
+STEPS: tuple[Callable[[Connection], None], ...] = (
+    _creates(owners, records, notes, schema),
+    _creates(bindings, outbox),
+)
 """STEPS[n] takes a database from layout n to layout n + 1; layout 0 has no tables.
 
 Each must be repeatable: on MariaDB and MySQL a step that was cut off leaves what it has done.

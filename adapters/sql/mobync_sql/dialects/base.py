@@ -7,13 +7,13 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, TypeAlias
 
-from sqlalchemy import Connection, Engine, TextClause
+from sqlalchemy import Connection, Engine, Table, TextClause
 
 from mobync_core.errors import StorageError
 from mobync_core.storage import Commit, Key, Note, Record
 
 LoadedRow: TypeAlias = tuple[int, str, str, int, bool, int, str]
-"""A tag and six columns: see `OWNER`, `CHANGED` and `NAMED`."""
+"""A tag and six columns: see `OWNER`, `CHANGED`, `NAMED`, `GENERATION` and `MARK`."""
 
 OWNER = 0
 """The tag of the one row (0, epoch, '', clock, false, purged, ''); there is none for an owner never seen."""
@@ -23,6 +23,15 @@ CHANGED = 1
 
 NAMED = 2
 """The tag of a row (2, model, id, clock, deleted, changed_at, body) of what was asked for by its key."""
+
+
+GENERATION = 3
+"""The tag of the one row (3, '', '', generation, false, 0, '') of the tables that models are bound to, 0 if none is."""
+
+MARK = 4
+"""The tag of a row (4, model, id, mark, false, at, '') of what the application wrote; at most `MARKS` of them."""
+
+MARKS = 1000
 
 
 class Dialect(ABC):
@@ -47,9 +56,20 @@ class Dialect(ABC):
     def check_engine(self, engine: Engine) -> None:  # noqa: B027 - most have nothing to object
         """Raise `ValueError` if the engine is set up so that the storage's promises would not hold."""
 
+    def start(self, connection: Connection) -> None:
+        """Begin a transaction that is going to write."""
+        connection.exec_driver_sql(self.begin)
+
     @abstractmethod
     def unfit(self, connection: Connection) -> str:
         """Say why the database cannot keep what the contract asks for, "" if it can."""
+
+    def unfit_for_rows(self, connection: Connection, table: Table) -> str:  # noqa: ARG002
+        """Say why this table of the application's cannot keep what is asked of bound tables, "" if it can."""
+        return ""
+
+    def lock_writers(self, connection: Connection) -> None:  # noqa: B027 - some have one writer anyway
+        """Wait for all commits under way, and keep others waiting until the end of the transaction."""
 
     def check(self, owner: str, commit: Commit) -> None:  # noqa: B027 - most databases refuse it by themselves
         """Raise `StorageError` if the database would take the commit, but not as it is."""
@@ -67,9 +87,12 @@ class Dialect(ABC):
 
     @abstractmethod
     def load(
-        self, connection: Connection, owner: str, since: int, keys: Collection[Key], limit: int | None
+        self, connection: Connection, owner: str, since: int, keys: Collection[Key], limit: int | None, *, marks: bool
     ) -> Sequence[LoadedRow]:
-        """Read the owner, what changed since and what is named, in one statement, hence in one snapshot."""
+        """Read the owner, what changed since and what is named, in one statement, hence in one snapshot.
+
+        With it comes the generation of the bindings and, if `marks`, what the application wrote.
+        """
 
     @abstractmethod
     def put(self, connection: Connection, owner: str, records: Sequence[Record]) -> None:

@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Table, text
 
 from mobync_core.checks import check_commit
 from mobync_core.errors import ConflictError, SchemaError, StorageError, StorageUnavailable
 from mobync_core.storage import Commit, Key, Note, Record
-from mobync_sql.dialects.base import CHANGED, NAMED, OWNER, Dialect, LoadedRow
+from mobync_sql.dialects.base import CHANGED, GENERATION, MARK, MARKS, NAMED, OWNER, Dialect, LoadedRow
 
 _COLUMNS = "model, id, clock, deleted, changed_at, body"
 
@@ -21,6 +21,8 @@ _ALL = 2**63 - 1  # LIMIT may not be NULL
 
 _LOAD = f"""
 SELECT {OWNER}, epoch, '', clock, 0, purged, '' FROM mobync_owners WHERE owner = %(owner)s
+UNION ALL
+SELECT {GENERATION}, '', '', COALESCE(MAX(generation), 0), 0, 0, '' FROM mobync_bindings
 UNION ALL
 (
     SELECT {CHANGED}, {_COLUMNS} FROM mobync_records WHERE owner = %(owner)s AND clock >= %(since)s
@@ -60,11 +62,24 @@ UNION ALL
 SELECT {NAMED}, r.model, r.id, r.clock, r.deleted, r.changed_at, r.body FROM {_NAMED}
 """
 
+_MARKS = f"""
+UNION ALL
+(
+    SELECT {MARK}, model, id, mark, 0, at, '' FROM mobync_outbox WHERE owner = %(owner)s
+    ORDER BY owner, model, id LIMIT {MARKS}
+)
+"""
+
 _SCHEMA_SECONDS = 10
 """How long to wait for another process that migrates."""
 
 # Of the server, not of a database, hence with its name; at most 64 characters.
 _SCHEMA_LOCK = "LEFT(CONCAT('mobync/', DATABASE()), 64)"
+
+_ENGINE = text(
+    "SELECT engine FROM information_schema.tables "
+    "WHERE table_schema = COALESCE(:schema, DATABASE()) AND table_name = :name"
+)
 
 _OLDEST = {"MariaDB": (10, 6, 0), "MySQL": (8, 0, 4)}
 """The first versions that have JSON_TABLE."""
@@ -131,6 +146,14 @@ class MariaDB(Dialect):
         # An application's own engine may have a lax sql_mode, by which what is too long is cut off.
         check_commit(owner, commit)
 
+    def unfit_for_rows(self, connection: Connection, table: Table) -> str:
+        engine = connection.execute(_ENGINE, {"schema": table.schema, "name": table.name}).scalar()
+        return "" if engine == "InnoDB" else f"its engine is {engine}, which has no transactions: make it InnoDB"
+
+    def lock_writers(self, connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")  # what made triggers before has ended the transaction
+        connection.exec_driver_sql("SELECT COUNT(*) FROM mobync_owners LOCK IN SHARE MODE").scalar()
+
     @contextmanager
     def schema_lock(self, connection: Connection) -> Iterator[None]:
         # Each CREATE TABLE commits, so the transaction's own locks would not do.
@@ -143,13 +166,15 @@ class MariaDB(Dialect):
                 connection.exec_driver_sql(f"DO RELEASE_LOCK({_SCHEMA_LOCK})")
 
     def load(
-        self, connection: Connection, owner: str, since: int, keys: Collection[Key], limit: int | None
+        self, connection: Connection, owner: str, since: int, keys: Collection[Key], limit: int | None, *, marks: bool
     ) -> Sequence[LoadedRow]:
         parameters: dict[str, Any] = {"owner": owner, "since": since, "limit": _ALL if limit is None else limit}
         statement = _LOAD
         if keys:
             statement = _LOAD_NAMED
             parameters["pairs"] = _hex(set(keys))
+        if marks:
+            statement += _MARKS
         rows = connection.exec_driver_sql(statement, parameters).fetchall()
         return [(tag, model.decode(), id.decode(), *rest) for tag, model, id, *rest in rows]
 

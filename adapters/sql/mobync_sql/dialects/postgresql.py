@@ -10,12 +10,14 @@ from sqlalchemy import Connection, text
 
 from mobync_core.errors import ConflictError, SchemaError, StorageError, StorageUnavailable
 from mobync_core.storage import Key, Note, Record
-from mobync_sql.dialects.base import CHANGED, NAMED, OWNER, Dialect, LoadedRow
+from mobync_sql.dialects.base import CHANGED, GENERATION, MARK, MARKS, NAMED, OWNER, Dialect, LoadedRow
 
 _COLUMNS = "model, id, clock, deleted, changed_at, body"
 
 _LOAD = f"""
 SELECT {OWNER}, epoch, '', clock, false, purged, '' FROM mobync_owners WHERE owner = %(owner)s
+UNION ALL
+SELECT {GENERATION}, '', '', COALESCE(MAX(generation), 0), false, 0, '' FROM mobync_bindings
 UNION ALL
 (
     SELECT {CHANGED}, {_COLUMNS} FROM mobync_records WHERE owner = %(owner)s AND clock >= %(since)s
@@ -32,6 +34,14 @@ FROM unnest(%(models)b::text[], %(ids)b::text[]) AS k (model, id)
 CROSS JOIN LATERAL (
     SELECT {_COLUMNS} FROM mobync_records r WHERE r.owner = %(owner)s AND r.model = k.model AND r.id = k.id LIMIT 1
 ) r
+"""
+
+_MARKS = f"""
+UNION ALL
+(
+    SELECT {MARK}, model, id, mark, false, at, '' FROM mobync_outbox WHERE owner = %(owner)s
+    ORDER BY owner, model, id LIMIT {MARKS}
+)
 """
 
 _SCHEMA_LOCK = int.from_bytes(b"mobync\0\1")
@@ -98,8 +108,11 @@ class PostgreSQL(Dialect):
         )
         yield
 
+    def lock_writers(self, connection: Connection) -> None:
+        connection.exec_driver_sql("LOCK TABLE mobync_owners IN SHARE ROW EXCLUSIVE MODE")
+
     def load(
-        self, connection: Connection, owner: str, since: int, keys: Collection[Key], limit: int | None
+        self, connection: Connection, owner: str, since: int, keys: Collection[Key], limit: int | None, *, marks: bool
     ) -> Sequence[LoadedRow]:
         parameters: dict[str, Any] = {"owner": owner, "since": since, "limit": limit}
         statement = _LOAD
@@ -108,7 +121,12 @@ class PostgreSQL(Dialect):
             distinct = set(keys)
             parameters["models"] = [model for model, _ in distinct]
             parameters["ids"] = [id for _, id in distinct]
-        return cast(Sequence[LoadedRow], connection.exec_driver_sql(statement, parameters).fetchall())
+        if marks:
+            statement += _MARKS
+        return cast(
+            Sequence[LoadedRow],
+            connection.exec_driver_sql(statement, parameters).fetchall(),
+        )
 
     def put(self, connection: Connection, owner: str, records: Sequence[Record]) -> None:
         connection.exec_driver_sql(

@@ -11,18 +11,20 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, Table, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from mobync_core.errors import ConflictError, SchemaError, StorageError, StorageUnavailable
 from mobync_core.storage import Key, Note, Record
-from mobync_sql.dialects.base import CHANGED, NAMED, OWNER, Dialect, LoadedRow
+from mobync_sql.dialects.base import CHANGED, GENERATION, MARK, MARKS, NAMED, OWNER, Dialect, LoadedRow
 
 _COLUMNS = "model, id, clock, deleted, changed_at, body"
 
 _LOAD = f"""
 SELECT {OWNER}, epoch, '', clock, 0, purged, '' FROM mobync_owners WHERE owner = :owner
+UNION ALL
+SELECT {GENERATION}, '', '', COALESCE(MAX(generation), 0), 0, 0, '' FROM mobync_bindings
 UNION ALL
 SELECT * FROM (
     SELECT {CHANGED}, {_COLUMNS} FROM mobync_records WHERE owner = :owner AND clock >= :since
@@ -36,6 +38,14 @@ UNION ALL
 SELECT {NAMED}, r.model, r.id, r.clock, r.deleted, r.changed_at, r.body
 FROM json_each(:keys) k CROSS JOIN mobync_records r
 ON r.owner = :owner AND r.model = json_extract(k.value, '$[0]') AND r.id = json_extract(k.value, '$[1]')
+"""
+
+_MARKS = f"""
+UNION ALL
+SELECT * FROM (
+    SELECT {MARK}, model, id, mark, 0, at, '' FROM mobync_outbox WHERE owner = :owner
+    ORDER BY owner, model, id LIMIT {MARKS}
+)
 """
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
@@ -118,22 +128,39 @@ class SQLite(Dialect):
         # SQLite lets waiting writers sleep and try again, and some wait for very long: here they queue.
         return nullcontext(), queue
 
+    def start(self, connection: Connection) -> None:
+        # An engine whose transactions begin by an event, as SQLAlchemy's manual shows it, has begun one: to read.
+        connection.begin()
+        if cast(sqlite3.Connection, connection.connection.driver_connection).in_transaction:
+            connection.exec_driver_sql("ROLLBACK")
+        super().start(connection)
+
     def unfit(self, connection: Connection) -> str:
         encoding = connection.exec_driver_sql("PRAGMA encoding").scalar()
         return "" if encoding == "UTF-8" else f"its encoding is {encoding}: create the database with UTF-8"
+
+    def unfit_for_rows(self, connection: Connection, table: Table) -> str:
+        if table.foreign_keys and not connection.exec_driver_sql("PRAGMA foreign_keys").scalar():
+            return "its foreign keys are not checked: say PRAGMA foreign_keys = ON on each connection of the engine"
+        return ""
 
     def schema_lock(self, connection: Connection) -> AbstractContextManager[None]:  # noqa: ARG002
         return nullcontext()  # the transaction has the file's only write lock
 
     def load(
-        self, connection: Connection, owner: str, since: int, keys: Collection[Key], limit: int | None
+        self, connection: Connection, owner: str, since: int, keys: Collection[Key], limit: int | None, *, marks: bool
     ) -> Sequence[LoadedRow]:
         parameters: dict[str, object] = {"owner": owner, "since": since, "limit": -1 if limit is None else limit}
         statement = _LOAD
         if keys:
             statement = _LOAD_NAMED
             parameters["keys"] = json.dumps(list(set(keys)), ensure_ascii=False)
-        return cast(Sequence[LoadedRow], connection.exec_driver_sql(statement, parameters).fetchall())
+        if marks:
+            statement += _MARKS
+        return cast(
+            Sequence[LoadedRow],
+            connection.exec_driver_sql(statement, parameters).fetchall(),
+        )
 
     def put(self, connection: Connection, owner: str, records: Sequence[Record]) -> None:
         connection.exec_driver_sql(
