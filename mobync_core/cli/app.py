@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from mobync_core.cli.adapters import adapters
+from mobync_core.cli.adopt import adopt
 from mobync_core.cli.demo import demo
 from mobync_core.cli.serve import serve
 from mobync_core.cli.verify import verify
@@ -27,5 +28,5 @@ def mobync() -> None:
     """Offline sync for any Python backend and any database."""
 
 
-for _command in (adapters, demo, serve, verify):
+for _command in (adapters, adopt, demo, serve, verify):
     mobync.add_command(_command)
