@@ -92,7 +92,7 @@ def typing(session: nox.Session) -> None:
     """Types, strictly."""
     install(session, *HOUSE, "-r", "tests/requirements.txt", "mypy")
     session.run("mypy")
-    for example in sorted(Path("examples").glob("flask-*")):  # each is an application of its own, with an `app`
+    for example in sorted(Path("examples").glob("f*-*")):  # each is an application of its own, with an `app`
         session.run("mypy", str(example))
 
 
@@ -101,3 +101,4 @@ def benchmarks(session: nox.Session) -> None:
     """Figures, beside hand-written code for the same writes. Not part of the tests."""
     install(session, *HOUSE, "-r", "tests/requirements.txt")
     session.run("python", "-m", "benchmarks", *session.posargs)
+    session.run("python", "-m", "benchmarks.own_tables")
