@@ -80,6 +80,15 @@ def test_the_use_from_code_does_what_it_says(run: Callable[[str], dict[str, Any]
     assert names["answer"]["logical_clock"] == 1
 
 
+def test_a_push_is_a_row_of_the_table_that_is_bound(run: Callable[[str], dict[str, Any]]) -> None:
+    names = run("class Task")
+
+    diff = PUSH["diffs"][0] | {"model": "tasks"}  # type: ignore[index]
+    names["mobync"].apply(0, [diff], "7")
+    with names["engine"].connect() as connection:
+        assert connection.exec_driver_sql("SELECT * FROM tasks").all() == [("a", 7, "Füße")]
+
+
 @pytest.mark.parametrize("name", ["memory", "mongodb", "redis", "sql"])
 def test_what_an_adapters_readme_shows_runs(name: str, tmp_path: Path) -> None:
     shown = blocks("python", (ROOT / "adapters" / name / "README.md").read_text(encoding="utf-8"))
@@ -90,7 +99,7 @@ def test_what_an_adapters_readme_shows_runs(name: str, tmp_path: Path) -> None:
 
 
 def test_every_python_block_is_run_by_one_of_these_tests() -> None:
-    assert len(blocks("python")) == 3
+    assert len(blocks("python")) == 4
 
 
 def test_ci_runs_the_commands_of_the_readme() -> None:
