@@ -27,6 +27,12 @@ NOTHING = 2**62
 """A `since` that no clock reaches."""
 
 _PATIENCE = 10.0  # seconds
+_FOLDING = 2.0
+"""Seconds for which a load takes in what the application writes; who writes without end must not keep it for ever."""
+
+_SINGLE = 8
+"""How many bad diffs of a record are found one by one."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.1  # seconds
 
 
@@ -56,9 +62,10 @@ class Attempts:
     ) -> Snapshot:
         """Read what an owner held at one moment, with all in it that the application wrote past Mobync before."""
         turn = turn or Turn()
+        began = time.monotonic()
         while True:
             snapshot = self._load(owner, since, keys, limit, turn)
-            if not snapshot.outside:
+            if not snapshot.outside or time.monotonic() - began > _FOLDING:
                 return snapshot
             self._fold(owner, snapshot.outside, turn)
 
@@ -191,8 +198,8 @@ class _Refusals:
     def add(self, batch: Batch, reasons: Mapping[Key, Refusal], fields: Mapping[Key, Collection[str]]) -> bool:
         """Refuse some diffs of each record in `reasons`. Return False if none is left.
 
-        The last that sets one of the `fields` at fault, or the last at all; then two more, then four: what came before
-        may be good, and to try each of thousands would take for ever.
+        The last that sets one of the `fields` at fault, or the last at all; then the one before, as what came earlier
+        may be good; but after some such tries twice as many each time, as to try each of thousands would take for ever.
         """
         open_edits: dict[Key, list[Edit]] = {}
         for edit in batch.edits:
@@ -200,7 +207,7 @@ class _Refusals:
                 open_edits.setdefault(edit.key, []).append(edit)
         for key, edits in open_edits.items():
             at_fault = [edit for edit in edits if not edit.fields.keys().isdisjoint(fields.get(key, ()))]
-            for edit in (at_fault or edits)[-(2 ** self._times[key]) :]:
+            for edit in (at_fault or edits)[-(2 ** max(0, self._times[key] - _SINGLE)) :]:
                 self._by_id[edit.id] = reasons[key]
             self._times[key] += 1
         return bool(open_edits)

@@ -250,7 +250,8 @@ class Mobync:
         Each sync begins with that; this is for tools that do it ahead. Raises `ServerBusy`.
         """
         self._check_owner(owner_id)
-        self._attempts.load(owner_id, since=NOTHING)
+        while self._attempts.load(owner_id, since=NOTHING).outside:
+            pass
 
     def _change(self, owner_id: str, kind: wire.DiffType, key: Key, fields: dict[str, Any]) -> Entry:
         self._check_owner(owner_id)

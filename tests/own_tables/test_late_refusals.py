@@ -63,6 +63,25 @@ class TestDeferredReferences:
         assert set(refused(device.sync())) == {"a"}
         assert held(device) == {"a", "b"}
 
+    def test_of_a_table_that_is_not_bound(self, mobync: Mobync, engine: Engine) -> None:
+        with engine.begin() as connection:
+            connection.execute(
+                text(
+                    "CREATE TABLE leaves (id varchar(36) PRIMARY KEY, node varchar(36) "
+                    "REFERENCES nodes (id) DEFERRABLE INITIALLY DEFERRED)"
+                )
+            )
+        device = Device(mobync, "ada")
+        device.create("nodes", "a", {})
+        device.create("nodes", "b", {})
+        device.sync()
+        with engine.begin() as connection:
+            connection.execute(text("INSERT INTO leaves VALUES ('l', 'a')"))
+        device.delete("nodes", "a")
+        device.delete("nodes", "b")
+        assert set(refused(device.sync())) == {"a"}
+        assert held(device) == {"a"}
+
     def test_of_rows_that_were_broken_before(self, mobync: Mobync, engine: Engine) -> None:
         if engine.name != "sqlite":
             pytest.skip("only SQLite can be told to leave references unchecked")

@@ -36,6 +36,7 @@ class Database:
     def __init__(self, engine: Engine, *, owns_engine: bool = False) -> None:
         self.dialect = dialect_of(engine)
         self.dialect.check_engine(engine)
+        self.dialect.lent = not owns_engine
         self.engine = engine
         self.owns_engine = owns_engine
         # Transactions are begun and ended here by hand: SQLite's must begin as writes, reads need none.
@@ -99,6 +100,9 @@ class Database:
                 except BaseException:
                     self._roll_back(connection)
                     raise
+                finally:
+                    if not connection.invalidated:
+                        self.dialect.finish(connection)
 
     def _connected(self, first: Callable[[Connection], T]) -> tuple[Connection, T]:
         """Take a connection and do `first` on it, which it must be safe to do twice.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, ForeignKeyConstraint, literal_column, select
+from sqlalchemy import Column, Connection, ForeignKeyConstraint, MetaData, Table, literal_column, select
 
 from mobync_core.errors import RecordRejected
 from mobync_core.storage import Key
@@ -27,11 +28,12 @@ def refuse_strangers(connection: Connection, writes: Sequence[RowWrite], referen
             continue
         written = [write.row_id for write in writes if write.bound is child and field in write.fields]
         other = parent.table.alias()
+        holder = child.owner_codec.sql(child.owner)  # byte by byte, whatever the columns' collations
         for part in outbox.chunks(written):
             statement = (
                 select(child.id)
                 .join(other, reference.column == other.c[reference.referred.key])
-                .where(child.id.in_(part), other.c[parent.owner.key] != child.owner)
+                .where(child.id.in_(part), parent.owner_codec.sql(other.c[parent.owner.key]) != holder)
             )
             for row_id in connection.execute(statement).scalars():
                 key = (child.model, child.id_codec.to_text(row_id))
@@ -41,7 +43,7 @@ def refuse_strangers(connection: Connection, writes: Sequence[RowWrite], referen
         raise RecordRejected(reasons, fields)
 
 
-def refuse_orphans(connection: Connection, writes: Sequence[RowWrite], references: Collection[Reference]) -> None:
+def refuse_orphans(connection: Connection, writes: Sequence[RowWrite]) -> None:
     """Refuse what SQLite would find out at COMMIT alone, when it is too late to say which row it was."""
     if connection.dialect.name != "sqlite":
         return
@@ -54,15 +56,10 @@ def refuse_orphans(connection: Connection, writes: Sequence[RowWrite], reference
                 "it refers to a record that is not there", tuple(column.name for key in keys for column in key.columns)
             )
             failed |= {written[row_id]: why for row_id in _orphans(connection, bound) if row_id in written}
-    why = Violation("another record still refers to it")
-    for reference in references:
-        if _is_deferred(reference.constraint) and reference.referred is reference.parent.id:
-            gone = {
-                write.row_id: write for write in writes if write.bound is reference.parent and write.kind == "delete"
-            }
-            for part in outbox.chunks(list(gone)):
-                left = select(reference.column).where(reference.column.in_(part)).distinct()
-                failed |= {gone[row_id]: why for row_id in connection.execute(left).scalars()}
+    for bound in {write.bound for write in writes}:
+        gone = {write.row_id: write for write in writes if write.bound is bound and write.kind == "delete"}
+        why = Violation("another record still refers to it")
+        failed |= {gone[row_id]: why for row_id in _still_referred_to(connection, bound, list(gone)) if row_id in gone}
     if failed:
         raise rejected(failed)
 
@@ -78,3 +75,20 @@ def _orphans(connection: Connection, bound: BoundTable) -> set[object]:
     for part in outbox.chunks(rowids):
         found |= set(connection.execute(select(bound.id).where(literal_column("rowid").in_(part))).scalars())
     return found
+
+
+def _still_referred_to(connection: Connection, bound: BoundTable, gone: Sequence[Any]) -> Iterator[Any]:
+    """Find the ids to which any table refers by a key that is checked at COMMIT."""
+    if not gone:
+        return
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    deferring = "SELECT name FROM sqlite_master WHERE type = 'table' AND upper(sql) LIKE '%INITIALLY DEFERRED%'"
+    for table in connection.exec_driver_sql(deferring).scalars().all():
+        for key in connection.exec_driver_sql(f"PRAGMA foreign_key_list({quote(table)})").mappings().all():
+            if key["table"].casefold() == bound.table.name.casefold() and key["to"] in (None, bound.id.name):
+                column = Column(key["from"], bound.id.type)
+                child = Table(table, MetaData(), column)
+                for part in outbox.chunks(gone):
+                    yield from connection.execute(
+                        select(column).select_from(child).where(column.in_(part)).distinct()
+                    ).scalars()

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
+from mobync_core.errors import ConflictError
 from mobync_core.limits import identifier_fault
 from mobync_core.storage import Key
 from mobync_sql.schema import outbox
@@ -64,9 +65,11 @@ def are_marked(connection: Connection, owner: str, model: str, ids: Sequence[str
 
 
 def forget(connection: Connection, owner: str, marks: Collection[str]) -> None:
-    """Remove these marks."""
-    for part in chunks([int(name) for name in marks]):
-        connection.execute(_FORGET, {"o": owner, "marks": part})
+    """Remove these marks. Raises `ConflictError` if another has done so: it may have seen a newer row."""
+    numbers = sorted({int(name) for name in marks})
+    found = sum(connection.execute(_FORGET, {"o": owner, "marks": part}).rowcount for part in chunks(numbers))
+    if found != len(numbers):
+        raise ConflictError("another process has folded the same rows in")
 
 
 def forget_rows(connection: Connection, owner: str, keys: Collection[Key]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from sqlalchemy import Column, Connection, ForeignKeyConstraint, select
+from sqlalchemy import Column, Connection, select
 
 from mobync_sql import outbox
 from mobync_sql.bound import BoundTable
@@ -29,7 +29,6 @@ class Reference:
     referred: Column[Any]
     on_delete: str
     is_whole: bool
-    constraint: ForeignKeyConstraint
 
 
 def references(tables: Collection[BoundTable]) -> list[Reference]:
@@ -52,7 +51,6 @@ def references(tables: Collection[BoundTable]) -> list[Reference]:
                         parent.table.c[column],
                         done if done in _CHANGES else "",
                         whole,
-                        constraint,
                     )
                 )
     return found

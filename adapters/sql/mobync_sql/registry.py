@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import logging
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -47,8 +48,14 @@ def read_registry(connection: Connection, known: Collection[BoundTable]) -> Regi
     """Read what is bound. Of a table that is as in `known`, that is used, since it knows the application's types."""
     by_description = {bound.description(): bound for bound in known}
     stored = connection.execute(_STORED).all()
-    tables = [by_description.get(row.description) or described(connection, row.description) for row in stored]
-    return Registry(max((row.generation for row in stored), default=0), Rows(tables))
+    tables: list[BoundTable] = []
+    broken: dict[str, SchemaError] = {}
+    for row in stored:
+        try:
+            tables.append(by_description.get(row.description) or described(connection, row.description))
+        except SchemaError as error:  # it concerns this model alone
+            broken[row.model] = error
+    return Registry(max((row.generation for row in stored), default=0), Rows(tables, broken))
 
 
 def bind(database: Database, tables: Sequence[BoundTable]) -> None:
@@ -60,6 +67,7 @@ def bind(database: Database, tables: Sequence[BoundTable]) -> None:
     rows = database.read(lambda connection: connection.execute(described_so).all())
     stored = {row.model: row.description for row in rows}
     for bound in tables:
+        database.read(lambda connection: _check(database, connection, bound))  # noqa: B023 - it is called at once
         # Triggers are looked at each time: a table that is rebuilt, as migrations do on SQLite, has lost them.
         if bound.triggers or stored.get(bound.model) != bound.description():
             _bind_in_time(database, bound)
@@ -70,7 +78,6 @@ def _bind_in_time(database: Database, bound: BoundTable) -> None:
     while True:
         try:
             with database.transaction() as connection:
-                _check(database, connection, bound)
                 if bound.triggers and triggers.are_missing(connection, bound):
                     # First, and by itself: once they are there, nobody knows what was written before.
                     connection.execute(schema.bindings.update().where(_table.model == bound.model).values(marked=""))
@@ -91,11 +98,14 @@ def _check(database: Database, connection: Connection, bound: BoundTable) -> Non
         raise SchemaError(f"there is no table {table.fullname} to bind {bound.model} to: create it first")
     if reason := database.dialect.unfit_for_rows(connection, bound.table):
         raise SchemaError(f"{database.name} will not do for {table.fullname}: {reason}")
-    for other in read_registry(connection, [bound]).rows.tables.values():
-        if other.model != bound.model and other.table.fullname == table.fullname:
-            raise SchemaError(
-                f"{table.fullname} is the model {other.model} already, it cannot be {bound.model} as well"
-            )
+    there = {column["name"] for column in inspect(connection).get_columns(table.name, schema=table.schema)}
+    known = [bound.owner, bound.id, *(column.column for column in bound.columns.values())]
+    if gone := [column.name for column in known if column.name not in there]:
+        raise SchemaError(f"the table {table.fullname} has no column {gone[0]}: bind {bound.model} as the table is now")
+    for row in connection.execute(_STORED.where(_table.model != bound.model)):
+        other = json.loads(row.description)
+        if (other["table"], other["schema"]) == (table.name, table.schema):
+            raise SchemaError(f"{table.fullname} is the model {row.model} already, it cannot be {bound.model} as well")
     if not bound.triggers and (by := _cascades_into(table)):
         logger.warning(
             "the database itself changes rows of %s when others go (%s): bind %s with triggers=True to notice it",

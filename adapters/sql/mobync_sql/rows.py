@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
 
-from mobync_core.errors import ConflictError, RecordRejected
+from mobync_core.errors import ConflictError, RecordRejected, SchemaError
 from mobync_core.fold import same
 from mobync_core.records import Body, entry_of
 from mobync_core.storage import Key, Outside, Record
@@ -16,7 +17,8 @@ from mobync_sql.bound import BoundTable
 from mobync_sql.dialects.base import LoadedRow
 from mobync_sql.integrity import refuse_orphans, refuse_strangers
 from mobync_sql.references import changed_by_delete, in_order, references
-from mobync_sql.writes import RowWrite, write_one_by_one, write_together
+from mobync_sql.violations import violation
+from mobync_sql.writes import Misfit, RowWrite, cause_of, parents_first, write_one_by_one, write_together
 
 
 class _Unfit(Exception):
@@ -37,15 +39,20 @@ class Vanished(Exception):
 
 
 class Rows:
-    """The rows of all bound tables of a database."""
+    """The rows of all bound tables of a database. `broken` are models whose tables are not as they were bound."""
 
-    def __init__(self, tables: Collection[BoundTable]) -> None:
+    def __init__(self, tables: Collection[BoundTable], broken: Mapping[str, SchemaError] | None = None) -> None:
+        self._broken = broken or {}
         # Rows are inserted in this order, and deleted in the other.
         self.tables = {bound.model: bound for bound in in_order(tables)}
         self._references = references(tables)
 
     def fault(self, owner: str, model: str, fields: Mapping[str, Any]) -> str | None:
-        """Say why no row of the model can have these fields; None if one can, or it has no table."""
+        """Say why no row of the model can have these fields; None if one can, or it has no table.
+
+        Raises `SchemaError` if its table is not as it was bound: to refuse the diffs would be to lose them.
+        """
+        self._refuse_broken(model)
         bound = self.tables.get(model)
         if bound is None:
             return None
@@ -59,6 +66,10 @@ class Rows:
         except _Unfit as unfit:
             return unfit.reason
         return None
+
+    def _refuse_broken(self, model: str) -> None:
+        if model in self._broken:
+            raise SchemaError(str(self._broken[model]))
 
     def read_only(self, model: str) -> Collection[str]:
         """Name the fields of the model that devices may not write."""
@@ -105,8 +116,10 @@ class Rows:
             for row_id in row_ids:
                 yield from self._select(connection, bound, [row_id])
 
-    def write(self, connection: Connection, owner: str, records: Sequence[Record], *, one_by_one: bool) -> bool:
-        """Make the rows what the records are, in the transaction that `connection` is in.
+    def write(
+        self, connection: Connection, owner: str, records: Sequence[Record], since: int, *, one_by_one: bool
+    ) -> bool:
+        """Make the rows what the records are that changed at `since` or later, in the transaction of `connection`.
 
         Returns True if there is something outside then: what the database made of a row, or did to others. Raises
         `RecordRejected` for rows that the database does not take, `Misfit` unless told to find out which,
@@ -114,26 +127,31 @@ class Rows:
         """
         by_model: dict[str, list[tuple[Record, Body]]] = {model: [] for model in self.tables}
         for record in records:
-            if record.model in by_model:
+            self._refuse_broken(record.model)
+            # An older tombstone is put for what the engine keeps beside: a row that is there is another's.
+            if record.model in by_model and record.clock >= since:
                 by_model[record.model].append((record, entry_of(record).body))
         touched = {model: of_model for model, of_model in by_model.items() if of_model}
         if not touched:
             return False
         writes: list[RowWrite] = []
         refused: dict[Key, _Unfit] = {}
+        if one_by_one:
+            connection.exec_driver_sql("SAVEPOINT mobync_begin")
         for model, of_model in touched.items():
-            writes += self._plan(connection, owner, self.tables[model], of_model, refused)
+            writes += self._plan(connection, owner, self.tables[model], of_model, refused, one_by_one=one_by_one)
         if refused:
             raise RecordRejected(
                 {key: unfit.reason for key, unfit in refused.items()},
                 {key: [unfit.field] for key, unfit in refused.items()},
             )
         self._mark_cascades(connection, writes)
+        writes = parents_first(connection, writes, self._references)
         if one_by_one:
             write_one_by_one(connection, writes, self._references)
         else:
             write_together(connection, writes, list(self.tables))
-        refuse_orphans(connection, writes, self._references)
+        refuse_orphans(connection, writes)
         refuse_strangers(connection, writes, self._references)
         outbox.forget_rows(connection, owner, [write.key for write in writes if write.bound.triggers])
         for model, of_model in touched.items():
@@ -147,15 +165,12 @@ class Rows:
         bound: BoundTable,
         records: Sequence[tuple[Record, Body]],
         refused: dict[Key, _Unfit],
+        *,
+        one_by_one: bool,
     ) -> Iterator[RowWrite]:
         """Compare records with the rows that are there, which are locked, and see that nobody else has written them."""
-        row_ids: dict[str, Any] = {}
-        for record, _ in records:
-            try:
-                row_ids[record.id] = bound.id_codec.to_column(record.id)
-            except ValueError as error:
-                refused[record.key] = _Unfit(f"the id {error}")
-        owners = self._lock(connection, bound, list(row_ids.values()))
+        row_ids = dict(_writable_ids(connection, bound, records, refused))
+        owners = self._locked(connection, bound, row_ids, refused, one_by_one=one_by_one)
         if outbox.are_marked(connection, owner, bound.model, list(row_ids)):
             raise ConflictError("the application wrote these rows since they were read")
         vanished = []
@@ -163,7 +178,7 @@ class Rows:
             if record.key in refused:
                 continue
             holder = owners.get(record.id, "")
-            if not record.deleted and holder == "" and body.created != record.clock:
+            if not record.deleted and body.created != record.clock and holder != owner:
                 vanished.append((owner, *record.key))
             elif not record.deleted and (holder not in ("", owner) or (bound.owner is bound.id and record.id != owner)):
                 refused[record.key] = _Unfit("this id is taken")
@@ -177,6 +192,38 @@ class Rows:
                         yield write
         if vanished:
             raise Vanished(vanished)
+
+    def _locked(
+        self,
+        connection: Connection,
+        bound: BoundTable,
+        row_ids: Mapping[str, Any],
+        refused: dict[Key, _Unfit],
+        *,
+        one_by_one: bool,
+    ) -> dict[str, str | None]:
+        """Lock as `_lock` does, and refuse ids that the column cannot even be compared with."""
+        try:
+            return self._lock(connection, bound, list(row_ids.values()))
+        except DBAPIError as error:
+            if violation(cause_of(error), bound.table) is None:
+                raise
+            if not one_by_one:
+                raise Misfit from error
+        owners: dict[str, str | None] = {}
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT mobync_begin")
+        for id, row_id in row_ids.items():
+            connection.exec_driver_sql("SAVEPOINT mobync_row")
+            try:
+                owners |= self._lock(connection, bound, [row_id])
+            except DBAPIError as error:
+                why = violation(cause_of(error), bound.table)
+                if why is None:
+                    raise
+                connection.exec_driver_sql("ROLLBACK TO SAVEPOINT mobync_row")
+                refused[bound.model, id] = _Unfit("this id is none that the table can have")
+            connection.exec_driver_sql("RELEASE SAVEPOINT mobync_row")
+        return owners
 
     def _lock(self, connection: Connection, bound: BoundTable, row_ids: Sequence[Any]) -> dict[str, str | None]:
         """Lock the rows of these ids, and return the owner of each."""
@@ -202,12 +249,27 @@ class Rows:
         self, connection: Connection, owner: str, model: str, records: Sequence[tuple[Record, Body]]
     ) -> Iterator[tuple[str, str, str]]:
         """Find the rows that the database made other than they were written: by defaults, rounding or triggers."""
-        live = {record.id: body for record, body in records if not record.deleted}
-        rows = self.read(connection, owner, model, list(live))
-        for id, body in live.items():
+        rows = self.read(connection, owner, model, [record.id for record, _ in records])
+        for record, body in records:
             fields = {name: register.value for name, register in body.fields.items() if register.value is not None}
-            if not same(fields, rows.get(id)):
-                yield owner, model, id
+            if not same(None if record.deleted else fields, rows.get(record.id)):
+                yield owner, model, record.id
+
+
+def _writable_ids(
+    connection: Connection, bound: BoundTable, records: Sequence[tuple[Record, Body]], refused: dict[Key, _Unfit]
+) -> Iterator[tuple[str, Any]]:
+    """Return the records' ids as the column has them, and refuse those that it cannot have."""
+    for record, _ in records:
+        try:
+            row_id = bound.id_codec.to_column(record.id)
+        except ValueError as error:
+            refused[record.key] = _Unfit(f"the id {error}")
+            continue
+        if row_id == 0 and connection.dialect.name in ("mysql", "mariadb"):  # which would make another one of it
+            refused[record.key] = _Unfit("the id must not be 0")
+            continue
+        yield record.id, row_id
 
 
 def _write_of(

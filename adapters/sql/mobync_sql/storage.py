@@ -167,7 +167,7 @@ class SQLStorage:
             if commit.folded:
                 outbox.forget(connection, owner, commit.folded)
             elif registry and commit.put:
-                corrected = registry.rows.write(connection, owner, commit.put, one_by_one=one_by_one)
+                corrected = registry.rows.write(connection, owner, commit.put, commit.expected, one_by_one=one_by_one)
             if commit.remove:
                 dialect.remove(connection, owner, commit.remove)
             if commit.put:

@@ -53,12 +53,18 @@ class Dialect(ABC):
     )
     upsert_note: ClassVar[str] = "ON CONFLICT (owner, kind, key) DO UPDATE SET body = excluded.body"
 
+    lent = False
+    """Whether the sessions are those of an application's engine, which go on with its own settings."""
+
     def check_engine(self, engine: Engine) -> None:  # noqa: B027 - most have nothing to object
         """Raise `ValueError` if the engine is set up so that the storage's promises would not hold."""
 
     def start(self, connection: Connection) -> None:
         """Begin a transaction that is going to write."""
         connection.exec_driver_sql(self.begin)
+
+    def finish(self, connection: Connection) -> None:  # noqa: B027 - most leave nothing behind
+        """Put the session back to what it was before `start`; the transaction has ended."""
 
     @abstractmethod
     def unfit(self, connection: Connection) -> str:

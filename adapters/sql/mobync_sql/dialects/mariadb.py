@@ -129,6 +129,19 @@ class MariaDB(Dialect):
         "ON DUPLICATE KEY UPDATE body = VALUES(body)"
     )
 
+    def start(self, connection: Connection) -> None:
+        if self.lent:
+            # As in sessions of our own: gaps between rows, and waits of a minute, would be at others' expense.
+            connection.exec_driver_sql(
+                "SET @mobync_wait = @@SESSION.innodb_lock_wait_timeout, SESSION innodb_lock_wait_timeout = 1"
+            )
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        super().start(connection)
+
+    def finish(self, connection: Connection) -> None:
+        if self.lent:
+            connection.exec_driver_sql("SET SESSION innodb_lock_wait_timeout = @mobync_wait")
+
     def unfit(self, connection: Connection) -> str:
         row = connection.exec_driver_sql("SELECT VERSION(), @@character_set_client, @@max_allowed_packet").one()
         version, charset, packet = row

@@ -24,17 +24,21 @@ _READERS: dict[str, Callable[[BaseException, Table], Fault | None]] = {
 }
 
 
+_OF_OTHER_ROWS = {Kind.TAKEN, Kind.CONFLICTING, Kind.NO_PARENT, Kind.REFERRED_TO, Kind.REFERENCE, Kind.REFUSED}
+
+
 @dataclass(frozen=True)
 class Violation:
     """Why a database does not take a row.
 
     `reason` is for a device's user. It holds no value of any row, but is in the application's own words where one of
     its triggers refused the row. `columns` are the names of the columns by whose values it may have come about, () if
-    nothing is known of them.
+    nothing is known of them. `may_pass` says that it depends on other rows, so that to write these first may help.
     """
 
     reason: str
     columns: tuple[str, ...] = ()
+    may_pass: bool = False
 
 
 def violation(
@@ -56,7 +60,7 @@ def violation(
         found = Fault(Kind.REFERRED_TO) if is_delete else Fault(Kind.NO_PARENT, found.named, found.others)
     if found.kind is not Kind.COMPUTED:
         found = Fault(found.kind, sources(table, found.named), sources(table, found.others), found.said)
-    return Violation(found.reason(names), found.columns)
+    return Violation(found.reason(names), found.columns, found.kind in _OF_OTHER_ROWS)
 
 
 def _fault(error: BaseException, table: Table) -> Fault | None:

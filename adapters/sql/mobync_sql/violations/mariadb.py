@@ -32,6 +32,8 @@ _KINDS = {
     1292: Kind.WRONG_FORM,
     1366: Kind.WRONG_FORM,
     1411: Kind.WRONG_FORM,
+    1267: Kind.WRONG_FORM,  # a text that the column's character set does not have, in a comparison
+    1271: Kind.WRONG_FORM,
     3140: Kind.WRONG_FORM,  # no JSON
     1172: Kind.REFUSED,  # a trigger found more rows than one
     1242: Kind.REFUSED,
