@@ -127,7 +127,8 @@ def test_what_was_cut_off_goes_on_where_it_was(engine: Engine, database_url: str
         assert len(list(Mobync(storage).records("ada", "projects"))) == 3500
 
 
-def test_names_that_are_none(engine: Engine, database_url: str) -> None:
+@pytest.mark.usefixtures("engine")
+def test_names_that_are_none(database_url: str) -> None:
     with closing(open_sql(database_url)) as storage:
         storage.setup()
         with pytest.raises(SchemaError, match=r"no table project; did you mean projects\?"):

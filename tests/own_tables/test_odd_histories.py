@@ -174,9 +174,13 @@ class TestRaces:
         slow = Interrupted(engine)
         slow.setup()
 
+        def back_again() -> None:
+            write("A")
+            mobync.fold("ada")
+
         def meanwhile() -> None:
             # The second load of a fold is the one whose rows count: so the next one is interrupted, too.
-            slow.meanwhile = lambda: (write("A"), mobync.fold("ada"))
+            slow.meanwhile = back_again
 
         slow.meanwhile = meanwhile
         Mobync(slow, setup=False).fold("ada")

@@ -142,7 +142,7 @@ class TestMine(StorageSuite):
 """
 
 
-@pytest.mark.parametrize(("close", "status"), [("pass", 0), ("self._engine.dispose()", 1)])
+@pytest.mark.parametrize(("close", "status"), [("pass", 0), ("self.engine.dispose()", 1)])
 def test_a_storage_that_closes_a_client_of_the_application_is_found(
     close: str, status: int, run: Callable[..., tuple[int, str]]
 ) -> None:

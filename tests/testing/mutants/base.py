@@ -107,6 +107,8 @@ def force(storage: Storage, owner: str, commit: Commit) -> None:
             clock=max(commit.clock, held.clock + 1),
         )
         try:
-            return storage.commit(owner, fitting)
+            storage.commit(owner, fitting)
         except ConflictError:
             continue
+        else:
+            return
