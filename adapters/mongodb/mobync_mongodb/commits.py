@@ -2,7 +2,8 @@
 
 1. The point: one update of the owner's head, if it has the expected clock and epoch and nothing pending. It sets the
    new clock and `pending`, which holds all of the commit, or says of how many staged pieces it is. Now it is done.
-2. The roll: records and notes are written, each only over what an older commit `written`.
+2. The roll: records and notes are written, each only over what an older commit `written`; and documents of the
+   application, if models are bound to collections (`rolling`).
 3. The clear: `pending` becomes null, if the head's `commit` is still this one.
 
 Who finds something pending (a load, a commit, a reader of notes) does steps 2 and 3 itself before anything else, should
@@ -38,7 +39,10 @@ from mobync_core.errors import ConflictError, StorageUnavailable
 from mobync_core.storage import Commit
 from mobync_mongodb.faults import DUPLICATE, codes_of
 from mobync_mongodb.layout import Document, Store
+from mobync_mongodb.outbox import forget, look
 from mobync_mongodb.pieces import PIECE, note_writes, pieces_of, record_writes
+from mobync_mongodb.planning import DocumentWrite
+from mobync_mongodb.rolling import DocumentRoll
 
 PATIENCE = 10
 """Seconds after which a load or a commit, between which others' commits keep falling, ends in a conflict."""
@@ -67,9 +71,23 @@ class Deadline:
         return time.monotonic() > self._end
 
 
-def make(store: Store, owner: str, commit: Commit) -> None:
-    """Do `commit`, or raise `ConflictError` and leave no trace."""
-    pieces, size = pieces_of(commit)
+def make(
+    store: Store,
+    owner: str,
+    commit: Commit,
+    documents: Sequence[DocumentWrite] = (),
+    *,
+    bound: int | None = None,
+    becomes_bound: int | None = None,
+    after: ObjectId | None = None,
+) -> bool:
+    """Do `commit` and what it does to documents, or raise `ConflictError` and leave no trace.
+
+    `bound` is the number of the bindings by which the documents were planned, None if there are none, and the head
+    must have it; `becomes_bound` replaces it. `after`, unless None, must be the commit before. Returns whether
+    documents are other than their records then.
+    """
+    pieces, size = pieces_of(commit, documents)
     staged = size > PIECE
     id, life = ObjectId(), ObjectId()
     began = time.monotonic()
@@ -79,7 +97,10 @@ def make(store: Store, owner: str, commit: Commit) -> None:
         "epoch": commit.epoch,
         "pending": None,
         "held": [],
+        "bound": bound,
     }
+    if after is not None:
+        expected["commit"] = after
     change: Document = {
         "clock": Int64(commit.clock),
         "epoch": commit.renew or commit.epoch,
@@ -88,10 +109,12 @@ def make(store: Store, owner: str, commit: Commit) -> None:
         "held": [],
         "pending": {"pieces": len(pieces)} if staged else pieces[0],
     }
+    if becomes_bound is not None or (bound is not None and not commit.expected):
+        change["bound"] = becomes_bound or bound
     if staged and commit.expected:
         # An erasure removes what was staged in its life: so the point must find that very life.
         head = head_of(store, owner)
-        if head is None or not _fits(head, commit):
+        if head is None or not _fits(head, expected):
             raise _conflict(commit)
         life = expected["life"] = head["life"]
     try:
@@ -105,7 +128,10 @@ def make(store: Store, owner: str, commit: Commit) -> None:
             _unstage(store, owner, id)
         raise
     # To prepare it counted as well: the roller's time must begin before the point.
-    _roll(store, {**change, "_id": owner, "life": life}, pieces, began)
+    head = {**change, "_id": owner, "life": life}
+    roll = DocumentRoll(store, head, None)
+    _roll(store, head, pieces, began, None, roll)
+    return roll.corrected
 
 
 def settle(store: Store, head: Document | None, session: ClientSession | None = None) -> Document | None:
@@ -156,7 +182,7 @@ def _reach_point(store: Store, commit: Commit, expected: Document, change: Docum
             return life
         if head is None and not commit.expected:
             continue  # erased meanwhile
-        if head is None or not _fits(head, commit):
+        if head is None or not _fits(head, expected):
             raise _conflict(commit)
         if head["pending"] is not None:
             settle(store, head)
@@ -184,12 +210,15 @@ def _try_point(store: Store, commit: Commit, expected: Document, change: Documen
         return change["life"]  # type: ignore[no-any-return]
 
 
-def _fits(head: Document, commit: Commit) -> bool:
-    return bool(commit.expected) and (head["clock"], head["epoch"]) == (commit.expected, commit.epoch)
+def _fits(head: Document, expected: Document) -> bool:
+    names = expected.keys() & {"clock", "epoch", "bound", "commit"}
+    return bool(expected["clock"]) and all(head.get(name) == expected[name] for name in names)
 
 
 def _conflict(commit: Commit) -> ConflictError:
-    return ConflictError(f"the owner's clock is not {commit.expected}, or its epoch is another")
+    return ConflictError(
+        f"the owner's clock is not {commit.expected}, or its epoch or what is bound to collections is another"
+    )
 
 
 def _roll(
@@ -198,24 +227,49 @@ def _roll(
     pieces: Iterable[Document | None],
     began: float,
     session: ClientSession | None = None,
+    roll: DocumentRoll | None = None,
 ) -> bool:
-    """Write the pieces of the commit that is pending in `head`, and clear it there; whether all of them were there.
+    """Write the pieces of the commit that is pending in `head`, and clear it there; whether it is rolled by that.
 
     The commit is done, so whatever fails here is no conflict: the next to come goes on with it.
     """
     owner, life, clock = head["_id"], head["life"], head["clock"]
+    roll = roll or DocumentRoll(store, head, session)
+
+    looked = time.monotonic()
+
+    def check() -> None:
+        if time.monotonic() - began > ROLL_SECONDS:
+            raise StorageUnavailable(f"{store.name}: to write a commit took too long")
+
+    def is_pending() -> bool:
+        """Look again, if it may be that others have rolled it by now."""
+        nonlocal looked
+        if time.monotonic() - looked > _LONGEST_PAUSE:
+            found = head_of(store, owner, session)
+            if found is None or found["commit"] != head["commit"] or found["pending"] is None:
+                return False
+            looked = time.monotonic()
+        return True
+
     try:
         for piece in pieces:
             if piece is None:
+                roll.undo()
                 return False  # another has rolled and cleared it, or the next look finds it pending still
             for collection, writes in (
                 (store.records, record_writes(owner, life, clock, piece)),
                 (store.notes, note_writes(owner, life, clock, piece)),
             ):
                 for start in range(0, len(writes), _WRITES):
-                    if time.monotonic() - began > ROLL_SECONDS:
-                        raise StorageUnavailable(f"{store.name}: to write a commit took too long")
+                    check()
                     _write(store, collection, writes[start : start + _WRITES], session)
+            check()
+            if not roll.write([DocumentWrite.of_described(each) for each in piece.get("documents", ())], is_pending):
+                roll.undo()
+                return False
+            look(store, owner, forget(store, owner, piece.get("folded", ())))
+        roll.finish()
         with store.faults():
             done = store.owners.update_one(
                 {"_id": owner, "life": life, "commit": head["commit"], "pending": {"$ne": None}},
@@ -227,6 +281,7 @@ def _roll(
     if "pieces" in head["pending"]:
         _unstage(store, owner, head["commit"])
     if not done.matched_count:
+        roll.undo()
         found = head_of(store, owner, session)
         if found is None or found["life"] != life:
             _sweep(store, owner, {life})

@@ -27,8 +27,8 @@ SECONDS = 20
 
 DUPLICATE = 11000
 
-_CONFLICT = 112  # WriteConflict
-_OUT_OF_REACH = {
+CONFLICT = 112  # WriteConflict
+OUT_OF_REACH = {
     6,  # HostUnreachable
     7,  # HostNotFound
     18,  # AuthenticationFailed
@@ -103,9 +103,9 @@ def codes_of(error: OperationFailure) -> set[int]:
 def _refused(name: str, error: OperationFailure) -> StorageError:
     codes = codes_of(error)
     kind = StorageError
-    if codes & _OUT_OF_REACH or error.timeout or error.has_error_label("RetryableWriteError"):
+    if codes & OUT_OF_REACH or error.timeout or error.has_error_label("RetryableWriteError"):
         kind = StorageUnavailable
-    elif _CONFLICT in codes:
+    elif CONFLICT in codes:
         kind = ConflictError
     word = (error.details or {}).get("codeName") or type(error).__name__
     return kind(f"{name}: the server refused a command: {word} (code {', '.join(map(str, sorted(codes)))})")

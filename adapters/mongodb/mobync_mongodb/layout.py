@@ -2,13 +2,16 @@
 
 | collection | _id | holds |
 | --- | --- | --- |
-| `mobync_owners` | the owner | the head: clock, epoch, purged, life, commit, pending, held |
+| `mobync_owners` | the owner | the head: clock, epoch, purged, life, commit, pending, held, bound |
 | `mobync_records` | "life\\0model\\0id" | a record, or the ghost of one that was removed |
 | `mobync_notes` | "life\\0kind\\0key" | a note, or the ghost of one that was forgotten |
 | `mobync_staged` | {c: commit, n: number} | a piece of a commit that is too large for the head |
+| `mobync_outbox` | an ObjectId | that the application wrote a document that cannot say so itself (`outbox`) |
+| `mobync_bindings` | the model | which collection of the application it is (`bindings`) |
 | `mobync_schema` | "layout" | the version of this layout |
+| `mobync_schema` | "bindings" | the number of the last binding |
 
-All but the first and the last have the field `owner`, by which they may be sharded.
+Those in the middle up to `mobync_outbox` have the field `owner`, by which they may be sharded.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any, TypeAlias
 
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import ASCENDING, IndexModel, ReadPreference, WriteConcern
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
@@ -31,12 +34,16 @@ from mobync_mongodb.faults import SECONDS, faults
 
 Document: TypeAlias = dict[str, Any]
 
-VERSION = 1
+VERSION = 2
 DAY = 86_400  # seconds
 _LONGEST = 3600
 """Seconds of one command at most, whatever the client says: ghosts must outlast it by far (`commits`)."""
 
 _NAMESPACE_EXISTS = 48
+
+_FORGIVING: CodecOptions[Document] = CodecOptions(
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO, unicode_decode_error_handler="surrogateescape"
+)
 
 _INDEXES = {
     "mobync_records": [
@@ -51,8 +58,9 @@ _INDEXES = {
         IndexModel([("owner", ASCENDING), ("commit", ASCENDING)]),
         IndexModel([("at", ASCENDING)]),
     ],
+    "mobync_outbox": [IndexModel([("owner", ASCENDING)])],
 }
-_NAMES = ("mobync_owners", "mobync_schema", *_INDEXES)
+_NAMES = ("mobync_owners", "mobync_schema", *_INDEXES, "mobync_bindings")
 
 
 class Store:
@@ -79,9 +87,13 @@ class Store:
         hosts = ",".join(sorted(f"{host}:{port}" if port else host for host, port in servers))
         self.name = f"mongodb://{hosts}/{database.name}"
         self._seconds = min(database.client.options.timeout or SECONDS, _LONGEST)
-        self.owners, self.schema, self.records, self.notes, self.staged = (
+        self.owners, self.schema, self.records, self.notes, self.staged, self.outbox, self.bindings = (
             Collection(self.database, name) for name in _NAMES
         )
+
+    def documents(self, name: str) -> Collection[Document]:
+        """A collection of the application; a moment beyond Python's years, or a broken text, breaks nothing else."""
+        return Collection(self.database, name, codec_options=_FORGIVING)
 
     def faults(self) -> AbstractContextManager[None]:
         return faults(self.name, self._seconds, self.database.client)
@@ -100,7 +112,8 @@ class Store:
             self._create()
             with self.faults():
                 try:
-                    self.schema.insert_one({"_id": "layout", "version": VERSION})
+                    older = {"_id": "layout", "version": {"$lt": VERSION}}
+                    self.schema.update_one(older, {"$set": {"version": VERSION}}, upsert=True)
                 except DuplicateKeyError:
                     self._version()  # another process set it up meanwhile, maybe a newer one
         self._sweep_staged()
@@ -118,14 +131,7 @@ class Store:
 
     def _create(self) -> None:
         for name in _NAMES:
-            with self.faults():
-                try:
-                    self.database.create_collection(name, check_exists=False)
-                except CollectionInvalid:
-                    pass  # it is there: what it is, is looked at next
-                except OperationFailure as error:
-                    if error.code != _NAMESPACE_EXISTS:
-                        raise
+            self.create_collection(name)
         with self.faults():
             for found in self.database.list_collections(filter={"name": {"$in": list(_NAMES)}}):
                 if found.get("type", "collection") != "collection" or "collation" in found.get("options", {}):
@@ -136,6 +142,16 @@ class Store:
         for name, indexes in _INDEXES.items():
             with self.faults():
                 self.database[name].create_indexes(indexes)
+
+    def create_collection(self, name: str) -> None:
+        with self.faults():
+            try:
+                self.database.create_collection(name, check_exists=False)
+            except CollectionInvalid:
+                pass  # it is there: what it is, is to be looked at next
+            except OperationFailure as error:
+                if error.code != _NAMESPACE_EXISTS:
+                    raise
 
     def _sweep_staged(self) -> None:
         """Delete what commits staged that ended between their steps, at least a day ago by the server's clock.

@@ -21,8 +21,8 @@ _FREE_TRIES = 2
 def at_one_moment(
     store: Store,
     owner: str,
-    read: Callable[[Document, ClientSession], T],
-    asks: Callable[[Document], bool] = lambda _head: True,
+    read: Callable[[Document | None, ClientSession], T],
+    asks: Callable[[Document | None], bool] = lambda head: head is not None,
 ) -> tuple[Document | None, T | None]:
     """Read an owner's head, None if there is none, and by `read` what it had then, None unless the head `asks` for it.
 
@@ -38,18 +38,21 @@ def at_one_moment(
             _mark(store, owner, {"$addToSet": {"held": mark}})
         with store.session() as session:
             head = head_of(store, owner, session)
-            if head is None or not asks(head):
+            if asks(head):
+                head = settle(store, head, session)
+            if not asks(head):
                 return head, None
-            head = settle(store, head, session)
-            if head is None:
-                return None, None
             found = read(head, session)
             again = head_of(store, owner, session)
-        if again is not None and (again["life"], again["commit"]) == (head["life"], head["commit"]):
+        if _state(head) == _state(again):
             if holds:
                 _mark(store, owner, {"$pull": {"held": mark}})
             return head, found
     raise ConflictError("commits of others kept falling between the reads of a load")
+
+
+def _state(head: Document | None) -> tuple[ObjectId, ObjectId] | None:
+    return None if head is None else (head["life"], head["commit"])
 
 
 def _mark(store: Store, owner: str, change: Document) -> None:

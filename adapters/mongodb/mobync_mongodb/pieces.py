@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
+import bson
 from bson import Int64, ObjectId
 from pymongo import ReplaceOne, UpdateOne
 
 from mobync_core.errors import StorageError
 from mobync_core.storage import Commit
 from mobync_mongodb.layout import Document
+from mobync_mongodb.outbox import read_mark
+
+if TYPE_CHECKING:
+    from mobync_mongodb.planning import DocumentWrite
 
 PIECE = 2**20
 """How many bytes a piece holds, if one item alone is not larger. A commit of one such piece needs no staging."""
@@ -19,15 +24,18 @@ _LARGEST = 15 * 2**20
 """The most bytes of one item: a document may have 16 MiB, and what stands in a piece must fit a record's too."""
 
 
-def pieces_of(commit: Commit) -> tuple[list[Document], int]:
+def pieces_of(commit: Commit, documents: Sequence[DocumentWrite] = ()) -> tuple[list[Document], int]:
     """Cut a commit into pieces, at least one; and say how many bytes they have together.
 
     Names stand in them as values, never as fields, so that they may hold ``.`` and ``$``.
     """
     pieces: list[Document] = [{}]
     size = total = 0
-    for part, item in _items(commit):
-        bytes = 64 + sum(len(value.encode()) for value in item if isinstance(value, str))
+    for part, item in _items(commit, documents):
+        if part in ("documents", "folded"):
+            bytes = len(bson.encode({"": item}))
+        else:
+            bytes = 64 + sum(len(value.encode()) for value in item if isinstance(value, str))
         if bytes > _LARGEST:
             raise StorageError(f"a record or a note has {bytes} bytes, more than the {_LARGEST} that MongoDB can take")
         if size + bytes > PIECE and size:
@@ -39,7 +47,7 @@ def pieces_of(commit: Commit) -> tuple[list[Document], int]:
     return pieces, total
 
 
-def _items(commit: Commit) -> Iterator[tuple[str, list[Any]]]:
+def _items(commit: Commit, documents: Sequence[DocumentWrite]) -> Iterator[tuple[str, Any]]:
     for record in commit.put:
         clock, changed_at = Int64(record.clock), Int64(record.changed_at)
         yield "put", [record.model, record.id, clock, record.deleted, changed_at, record.body]
@@ -51,6 +59,11 @@ def _items(commit: Commit) -> Iterator[tuple[str, list[Any]]]:
     for kind, key in commit.forget:
         if (kind, key) not in noted:  # forgotten first, then written: as on every storage
             yield "forget", [kind, key]
+    # Last: until all else is done, whoever reads documents of the application's must wait in any case.
+    for write in documents:
+        yield "documents", write.described()
+    for name in commit.folded:
+        yield "folded", read_mark(name)
 
 
 def record_writes(owner: str, life: ObjectId, clock: int, piece: Document) -> list[ReplaceOne[Any] | UpdateOne]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import islice
 from typing import Any
@@ -11,16 +11,23 @@ from typing import Any
 from bson import Int64
 from pymongo import ASCENDING, MongoClient
 from pymongo.client_session import ClientSession
+from pymongo.collection import Collection as MongoCollection
 from pymongo.cursor import Cursor
 from pymongo.database import Database
 
+from mobync_core.adoption import BoundModel, Progress
 from mobync_core.checks import check_commit
-from mobync_core.errors import StorageClosed
-from mobync_core.storage import Commit, Key, Note, Record, Snapshot
-from mobync_mongodb import commits
+from mobync_core.errors import ConflictError, SchemaError, StorageClosed
+from mobync_core.storage import Commit, Key, Note, Outside, Record, Snapshot
+from mobync_mongodb import adoption, bindings, commits, outbox
+from mobync_mongodb.binding import Binding, resolve
+from mobync_mongodb.bindings import Bound
+from mobync_mongodb.captured import CapturedCollection
+from mobync_mongodb.demands import Demands
 from mobync_mongodb.layout import Document, Store
 from mobync_mongodb.moments import at_one_moment
 from mobync_mongodb.pieces import id_of
+from mobync_mongodb.planning import DocumentWrite, Planner
 
 _INT64_MAX = 2**63 - 1
 _ROWS = 1000  # read within one time-out
@@ -43,44 +50,189 @@ class MongoStorage:
         *,
         owns_client: bool = False,
         reopen: Callable[[], MongoClient[Any]] | None = None,
+        bind: Iterable[Binding] = (),
     ) -> None:
         self._owns_client = owns_client
         self._reopen = reopen
         self._process = os.getpid()
         self._of_the_parent: list[Store] = []
-        self._opened = Store(_database(client_or_database))
+        self._given_database = _database(client_or_database)
+        self._opened = Store(self._given_database)
         self._closed = False
+        self._given = [resolve(binding, self._given_database.name) for binding in bind]
+        self._bound = Bound()
+        self._demands = Demands()
 
     def __repr__(self) -> str:
         return f"MongoStorage({self._opened.name!r})"
 
     def setup(self) -> None:
-        self._store.setup()
+        store = self._store
+        store.setup()
+        if self._given:
+            bindings.bind(store, self._given)
+            for bound in adoption.unmarked(store, self._given):
+                adoption.mark_all(store, bound)
+        self._read_bound()
 
     def load(self, owner: str, *, since: int, keys: Collection[Key] = (), limit: int | None = None) -> Snapshot:
-        wanted = set(keys)
+        while True:
+            bound = self._bound
+            head, snapshot = self._load(owner, since, set(keys), limit, bound)
+            if head is None or head.get("bound") == bound.number:
+                return snapshot
+            self._catch_up(owner, head)
 
-        def asks(head: Document) -> bool:
+    def _load(
+        self, owner: str, since: int, keys: Collection[Key], limit: int | None, bound: Bound
+    ) -> tuple[Document | None, Snapshot]:
+        store = self._store
+        # Before the head: a mark that is gone by then was folded by a commit that the head shows.
+        marked = bound.documents.marked(store, owner) if bound else set()
+        was_pending = False
+
+        def asks_changed(head: Document) -> bool:
             # Every clock is below the head's: a device that has all costs one read.
             return since < head["clock"] and limit != 0
 
-        def read(head: Document, session: ClientSession) -> tuple[list[Record], list[Record]]:
-            return (
-                self._changed(head, since, limit, session) if asks(head) else [],
-                self._named(head, wanted, session),
-            )
+        def asks(head: Document | None) -> bool:
+            nonlocal was_pending
+            if bound and head is not None and head["pending"] is not None:
+                was_pending = True  # what is done of it now may mark documents
+            return was_pending or bool(marked) or (head is not None and (bool(keys) or asks_changed(head)))
 
-        head, found = at_one_moment(self._store, owner, read, lambda head: bool(wanted) or asks(head))
+        def read(head: Document | None, session: ClientSession) -> tuple[list[Record], list[Record], Sequence[Outside]]:
+            changed = self._changed(head, since, limit, session) if head is not None and asks_changed(head) else []
+            named = self._named(head, keys, session) if head is not None else []
+            places = bound.documents.marked(store, owner) if was_pending else marked
+            if not places:
+                return changed, named, ()
+            seen = None if head is None else head["commit"]
+            return changed, named, bound.documents.outside(store, owner, places, session, seen)
+
+        head, found = at_one_moment(store, owner, read, asks)
+        changed, named, outside = found or ([], [], ())
         if head is None:
-            return Snapshot(clock=0, epoch="", purged=-1, changed=())
-        changed, named = found or ([], [])
-        return Snapshot(
-            clock=int(head["clock"]), epoch=head["epoch"], purged=int(head["purged"]), changed=changed, named=named
+            return None, Snapshot(clock=0, epoch="", purged=-1, changed=(), outside=outside)
+        return head, Snapshot(
+            clock=int(head["clock"]),
+            epoch=head["epoch"],
+            purged=int(head["purged"]),
+            changed=changed,
+            named=named,
+            outside=outside,
         )
 
-    def commit(self, owner: str, commit: Commit) -> None:
+    def _catch_up(self, owner: str, head: Document) -> None:
+        """Look what is bound, and have the owner's head say that this was looked at."""
+        bound = self._read_bound()
+        if head.get("bound") != bound.number:
+            try:
+                bindings.catch_up(self._store, owner, head, bound)
+            except ConflictError:
+                return  # another did it, or something else: the next look tells
+
+    def commit(self, owner: str, commit: Commit) -> bool:
         check_commit(owner, commit)
-        commits.make(self._store, owner, commit)
+        store, bound = self._store, self._bound
+        marks = [outbox.read_mark(name) for name in commit.folded]
+        if marks and commit.clock == commit.expected:
+            outbox.forget(store, owner, marks)
+            return False
+        documents: list[DocumentWrite] = []
+        if bound and commit.put and not commit.folded:
+            documents = Planner(store, bound.documents, self._demands).plan(owner, commit.put)
+        # The documents are as of one moment: had a commit come between, it might have written them, too.
+        after = marks[0]["seen"] if marks else None
+        if marks and after is None and commit.expected:
+            raise ConflictError("the owner's first commit came after the documents were looked at")
+        corrected = commits.make(store, owner, commit, documents, bound=bound.number, after=after)
+        if corrected:
+            self._demands.forget()
+        return corrected
+
+    def row_fault(self, owner: str, model: str, fields: Mapping[str, Any]) -> str | None:
+        bound = self._bound.documents.collections.get(model)
+        return None if bound is None else bound.fault(owner, fields)
+
+    def read_only(self, model: str) -> Collection[str]:
+        bound = self._bound.documents.collections.get(model)
+        return () if bound is None else [field for name in bound.read_only if (field := bound.field_of(name))]
+
+    def collection(self, collection: str | MongoCollection[Any]) -> CapturedCollection:
+        """Return a bound collection, given by its name or as the application has it, to be written by the application.
+
+        What is written through it reaches the devices. Raises `SchemaError` if it is not bound.
+        """
+        if isinstance(collection, str):
+            collection = self._given_database[collection]
+        elif collection.database.name != self._given_database.name:
+            raise SchemaError(f"{collection.full_name} is not bound: it lies in another database")
+        for bound in [*self._given, *self._read_bound().documents.collections.values()]:
+            if bound.collection == collection.name:
+                return CapturedCollection(collection, bound, self._settle)
+        raise SchemaError(f"the collection {collection.name} is bound to no model here")
+
+    def _settle(self, owner: str) -> None:
+        commits.settle(self._store, commits.head_of(self._store, owner))
+
+    def adopt(
+        self,
+        table: str,
+        *,
+        owner: str,
+        model: str = "",
+        id: str = "",
+        fields: Mapping[str, str] | None = None,
+        hidden: Collection[str] = (),
+        read_only: Collection[str] = (),
+        types: Mapping[str, str] | None = None,
+        triggers: bool = True,
+        progress: Progress | None = None,
+    ) -> BoundModel:
+        """Bind a model to a collection by its name; see `mobync_core.adoption.Adoption`.
+
+        MongoDB has no triggers: whatever `triggers` says, what is written through `collection` is caught. Without
+        `types` they are found out by the documents that are there.
+        """
+        del triggers
+        if id not in ("", "_id"):
+            raise ValueError(f"a document's id is its _id, not {id!r}")
+        store = self._store
+        bindings.check_there(store, table)
+        bound = resolve(
+            Binding(
+                table,
+                owner=owner,
+                model=model,
+                fields=fields or {},
+                hidden=hidden,
+                read_only=read_only,
+                types=adoption.types_in(store, table, owner) if types is None else types,
+            ),
+            self._given_database.name,
+        )
+        bindings.bind(store, [bound])
+        self._read_bound()
+        adoption.mark_all(store, bound, progress)
+        return adoption.told(store, bound)
+
+    def rescan(self, model: str, progress: Progress | None = None) -> None:
+        collections = self._read_bound().documents.collections
+        if model not in collections:
+            known = ", ".join(sorted(collections)) or "none"
+            raise SchemaError(f"{model} is bound to no collection here; bound are: {known}")
+        adoption.rescan(self._store, collections[model], progress)
+
+    def marked_owners(self) -> list[str]:
+        return adoption.marked_owners(self._store, self._read_bound())
+
+    def bound_models(self) -> list[BoundModel]:
+        return [adoption.told(self._store, bound) for bound in self._read_bound().documents.collections.values()]
+
+    def _read_bound(self) -> Bound:
+        self._bound = bindings.read_bound(self._store)
+        return self._bound
 
     def notes(
         self, owner: str, kind: str, *, prefix: str = "", after: str = "", limit: int | None = None
@@ -110,6 +262,7 @@ class MongoStorage:
     def erase(self, owner: str) -> None:
         """Remove all that the owner has. If it is cut short, the owner is gone, and to repeat it removes the rest."""
         commits.erase(self._store, owner)
+        self._bound.documents.forget(self._store, owner)
 
     def close(self) -> None:
         """Close the client if it was opened by URL. Calls after it raise `StorageClosed`."""
@@ -143,7 +296,8 @@ class MongoStorage:
         return found
 
     def _page_of_notes(self, owner: str, kind: str, prefix: str, after: str, page: int) -> list[Note]:
-        def read(head: Document, session: ClientSession) -> list[Note]:
+        def read(head: Document | None, session: ClientSession) -> list[Note]:
+            assert head is not None  # or nothing asks
             condition = {
                 "owner": owner,
                 "life": head["life"],
