@@ -7,7 +7,7 @@ database; none of them imports a driver.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Table
 
@@ -38,7 +38,7 @@ class Violation:
 
     reason: str
     columns: tuple[str, ...] = ()
-    may_pass: bool = False
+    may_pass: bool = field(default=False, compare=False)
 
 
 def violation(
