@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
+from mobync_core.errors import ServerBusy, StorageUnavailable
 from mobync_core.limits import TIMESTAMP_MAX, FieldRules, Limits, identifier_fault, utf8_size
 from mobync_core.storage import Key, OwnTables
 from mobync_core.wire import Diff, DiffType
@@ -118,14 +119,22 @@ class DiffReader:
         return None
 
     def row_fault(self, owner: str, model: str, fields: Mapping[str, Any]) -> str | None:
-        """Say what keeps a row of the application's table from having these fields; None if nothing does."""
-        return None if self._tables is None else self._tables.row_fault(owner, model, fields)
+        """Say what keeps a row of the application's table from having these fields; None if nothing does.
+
+        Raises `ServerBusy` if the storage has yet to ask its store, which is out of reach.
+        """
+        if self._tables is None:
+            return None
+        try:
+            return self._tables.row_fault(owner, model, fields)
+        except StorageUnavailable as error:
+            raise ServerBusy(f"the storage is out of reach: {error}") from error
 
     def _fitted(self, owner: str, edit: Edit, tables: OwnTables) -> Edit:
         """Hold an edit to what the application's table takes."""
         assert edit.key is not None
         model = edit.key[0]
-        if fault := tables.row_fault(owner, model, edit.fields):
+        if fault := self.row_fault(owner, model, edit.fields):
             return _refused(edit, "invalid_data", fault)
         ignored = frozenset(tables.read_only(model)) & edit.fields.keys()
         return msgspec.structs.replace(edit, ignored=ignored) if ignored else edit

@@ -12,7 +12,7 @@ from mobync_sql import Binding, SQLStorage, open_sql
 from sqlalchemy import Engine, create_engine, delete, text, update
 from sqlalchemy.orm import Session
 
-from mobync_core import Limits, Mobync, SchemaError, Snapshot
+from mobync_core import Limits, Mobync, SchemaError, ServerBusy, Snapshot
 from tests.own_tables.conftest import bindings
 from tests.own_tables.devices import Device, records_of, rows_of
 from tests.own_tables.tables import Base, Project, Task
@@ -211,6 +211,16 @@ class TestOtherProcesses:
             device.sync()
             assert set(rows_of(engine, "ada")) == {("todo", "t")}
             assert set(device.rows) == {("settings", "s"), ("todo", "t")}
+
+
+def test_a_server_that_was_never_reached_is_busy() -> None:
+    with Mobync("postgresql://nobody@127.0.0.1:1/nothing", setup=False) as mobync:
+        device = Device(mobync, "ada")
+        device.create("todo", "t", {"text": "milk"})
+        with pytest.raises(ServerBusy, match="out of reach"):
+            device.sync()
+        with pytest.raises(ServerBusy, match="out of reach"):
+            mobync.create("ada", "todo", {"text": "milk"})
 
 
 class TestTakingOver:
