@@ -28,7 +28,7 @@ NOTHING = 2**62
 
 _PATIENCE = 10.0  # seconds
 _FOLDING = 2.0
-"""Seconds for which a load takes in what the application writes; who writes without end must not keep it for ever."""
+"""Seconds for which a load takes in the same rows again and again; who writes without end must not keep it for ever."""
 
 _SINGLE = 8
 """How many bad diffs of a record are found one by one."""
@@ -63,11 +63,15 @@ class Attempts:
         """Read what an owner held at one moment, with all in it that the application wrote past Mobync before."""
         turn = turn or Turn()
         began = time.monotonic()
+        folded: set[Key] = set()
         while True:
             snapshot = self._load(owner, since, keys, limit, turn)
-            if not snapshot.outside or time.monotonic() - began > _FOLDING:
+            outside = {written.key for written in snapshot.outside}
+            patience = _FOLDING if outside <= folded else _PATIENCE
+            if not outside or time.monotonic() - began > patience:
                 return snapshot
             self._fold(owner, snapshot.outside, turn)
+            folded |= outside
 
     def _load(self, owner: str, since: int, keys: Collection[Key], limit: int | None, turn: Turn) -> Snapshot:
         while True:

@@ -1,4 +1,4 @@
-"""A process that kills itself in the middle of a sync: `python -m tests.own_tables.mongodb_dying URL`.
+"""A process that kills itself in the middle of a sync: `python -m tests.own_collections.dying URL`.
 
 It syncs a device of one owner after the other, each time in a child that dies by SIGKILL before its n-th command, until
 one comes to its end; and prints the owners. What each device does is `edit`.
@@ -15,8 +15,8 @@ from typing import Any
 from pymongo import MongoClient
 
 from mobync_core import Mobync
+from tests.own_collections.documents import Commands, storage_of
 from tests.own_tables.devices import Device
-from tests.own_tables.documents import Commands, storage_of
 
 
 def prepared(mobync: Mobync, owner: str) -> Device:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
 from typing import Any
@@ -14,22 +13,15 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from mobync_core import InvalidRecord, Mobync
+from tests.own_collections.documents import (
+    Commands,
+    agree,
+    documents_of,
+    guardless,
+    refused,
+    storage_of,
+)
 from tests.own_tables.devices import Device
-from tests.own_tables.documents import Commands, agree, create_collections, documents_of, guardless, refused, storage_of
-
-
-@pytest.fixture
-def database(mongodb_url: str) -> Iterator[Database[Any]]:
-    with MongoClient[dict[str, Any]](mongodb_url) as client:
-        database = client.get_default_database()
-        create_collections(database)
-        yield database
-
-
-@pytest.fixture
-def mobync(database: Database[Any]) -> Iterator[Mobync]:
-    with closing(storage_of(database)) as storage:
-        yield Mobync(storage)
 
 
 class TestDocuments:

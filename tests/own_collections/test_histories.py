@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -20,31 +20,18 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from mobync_core import Mobync
+from tests.own_collections.documents import (
+    Commands,
+    agree,
+    documents_of,
+    guardless,
+    marks,
+    storage_of,
+)
+from tests.own_collections.dying import edit, prepared
 from tests.own_tables.devices import Device
-from tests.own_tables.documents import Commands, agree, create_collections, documents_of, guardless, marks, storage_of
-from tests.own_tables.mongodb_dying import edit, prepared
 
 HISTORIES = int(os.environ.get("MOBYNC_EXAMPLES", "3"))
-
-
-@pytest.fixture
-def database(mongodb_url: str) -> Iterator[Database[Any]]:
-    with MongoClient[dict[str, Any]](mongodb_url) as client:
-        database = client.get_default_database()
-        create_collections(database)
-        yield database
-
-
-@pytest.fixture
-def mobync(database: Database[Any]) -> Iterator[Mobync]:
-    with closing(storage_of(database)) as storage:
-        yield Mobync(storage)
-
-
-@pytest.fixture
-def tasks(mobync: Mobync, database: Database[Any]) -> CapturedCollection:
-    assert isinstance(mobync.storage, MongoStorage)
-    return mobync.storage.collection(database.tasks)
 
 
 def at_command(url: str, number: int, what: Callable[[], object]) -> tuple[MongoClient[Any], Mobync]:
@@ -60,7 +47,7 @@ def test_a_process_that_dies_before_any_command_leaves_all_or_nothing(
     mobync: Mobync, database: Database[Any], mongodb_url: str
 ) -> None:
     said = subprocess.run(
-        [sys.executable, "-m", "tests.own_tables.mongodb_dying", mongodb_url],
+        [sys.executable, "-m", "tests.own_collections.dying", mongodb_url],
         check=True, timeout=120, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     owners = said.stdout.splitlines()

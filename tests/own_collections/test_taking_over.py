@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
 from typing import Any
@@ -10,22 +9,14 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from mobync_mongodb import Binding, MongoStorage, open_mongodb
-from pymongo import ASCENDING, MongoClient
+from pymongo import ASCENDING
 from pymongo.collation import Collation
 from pymongo.database import Database
 
 from mobync_core import Mobync, SchemaError
 from mobync_core.adoption import Adoption
+from tests.own_collections.documents import agree, documents_of, marks, storage_of
 from tests.own_tables.devices import Device
-from tests.own_tables.documents import agree, create_collections, documents_of, marks, storage_of
-
-
-@pytest.fixture
-def database(mongodb_url: str) -> Iterator[Database[Any]]:
-    with MongoClient[dict[str, Any]](mongodb_url) as client:
-        database = client.get_default_database()
-        create_collections(database)
-        yield database
 
 
 def many(count: int) -> list[dict[str, Any]]:

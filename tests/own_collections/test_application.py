@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -14,7 +14,6 @@ from pymongo import (
     DeleteMany,
     DeleteOne,
     InsertOne,
-    MongoClient,
     ReplaceOne,
     ReturnDocument,
     UpdateMany,
@@ -26,28 +25,8 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from mobync_core import Limits, Mobync
+from tests.own_collections.documents import agree, guardless, marks, refused, storage_of
 from tests.own_tables.devices import Device
-from tests.own_tables.documents import agree, create_collections, guardless, marks, refused, storage_of
-
-
-@pytest.fixture
-def database(mongodb_url: str) -> Iterator[Database[Any]]:
-    with MongoClient[dict[str, Any]](mongodb_url) as client:
-        database = client.get_default_database()
-        create_collections(database)
-        yield database
-
-
-@pytest.fixture
-def mobync(database: Database[Any]) -> Iterator[Mobync]:
-    with closing(storage_of(database)) as storage:
-        yield Mobync(storage)
-
-
-@pytest.fixture
-def tasks(mobync: Mobync, database: Database[Any]) -> CapturedCollection:
-    assert isinstance(mobync.storage, MongoStorage)
-    return mobync.storage.collection(database.tasks)
 
 
 class Died(Exception):
