@@ -136,8 +136,6 @@ class Rows:
             return False
         writes: list[RowWrite] = []
         refused: dict[Key, _Unfit] = {}
-        if one_by_one:
-            connection.exec_driver_sql("SAVEPOINT mobync_begin")
         for model, of_model in touched.items():
             writes += self._plan(connection, owner, self.tables[model], of_model, refused, one_by_one=one_by_one)
         if refused:
@@ -203,6 +201,8 @@ class Rows:
         one_by_one: bool,
     ) -> dict[str, str | None]:
         """Lock as `_lock` does, and refuse ids that the column cannot even be compared with."""
+        if one_by_one:  # here, as with a savepoint go the locks that were taken after it
+            connection.exec_driver_sql("SAVEPOINT mobync_lock")
         try:
             return self._lock(connection, bound, list(row_ids.values()))
         except DBAPIError as error:
@@ -211,7 +211,7 @@ class Rows:
             if not one_by_one:
                 raise Misfit from error
         owners: dict[str, str | None] = {}
-        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT mobync_begin")
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT mobync_lock")
         for id, row_id in row_ids.items():
             connection.exec_driver_sql("SAVEPOINT mobync_row")
             try:
