@@ -27,7 +27,7 @@ NOTHING = 2**62
 """A `since` that no clock reaches."""
 
 _PATIENCE = 10.0  # seconds
-_FOLDING = 2.0
+_FOLDING = 0.5
 """Seconds for which a load takes in the same rows again and again; who writes without end must not keep it for ever."""
 
 _SINGLE = 8
