@@ -188,6 +188,8 @@ class TestRaces:
         assert device.rows["todo", "t"]["text"] == "A"
 
     def test_a_busy_application_does_not_keep_a_device_for_ever(self, mobync: Mobync, engine: Engine) -> None:
+        if engine.name == "sqlite":
+            pytest.skip("it has one writer at a time: such threads meet a locked file")
         with Session(engine) as session, session.begin():
             session.add(Task(id="busy", user_id="ada", text="0"))
         stop = threading.Event()
@@ -199,7 +201,7 @@ class TestRaces:
                 with Session(engine) as session, session.begin():
                     session.get_one(Task, "busy").text = str(number)
 
-        threads = [threading.Thread(target=work) for _ in range(2)] if engine.name != "sqlite" else []
+        threads = [threading.Thread(target=work) for _ in range(2)]
         for thread in threads:
             thread.start()
         try:
