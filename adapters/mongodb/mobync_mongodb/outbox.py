@@ -12,7 +12,6 @@ To have too many of them does no harm. That no process sleeps for a day between 
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -21,6 +20,7 @@ from bson import Int64, ObjectId
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
+from mobync_core.engine import utc_now
 from mobync_core.errors import StorageError
 from mobync_core.storage import Key
 from mobync_mongodb.binding import GUARD
@@ -45,7 +45,7 @@ def chunks(values: Sequence[T], most: int = _CHUNK) -> Iterator[Sequence[T]]:
 
 def now() -> Int64:
     """The UTC time in ms."""
-    return Int64(time.time_ns() // 1_000_000)
+    return Int64(utc_now())
 
 
 def fresh_mark() -> Document:

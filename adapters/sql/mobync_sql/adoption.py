@@ -43,14 +43,7 @@ def mark_rows(database: Database, bound: BoundTable, progress: Progress | None =
                 return
             page = connection.execute(_page_after(bound, marked)).all()
             last = bound.id_codec.to_text(page[-1].row_id) if page else None
-            outbox.mark(
-                connection,
-                (
-                    (bound.owner_codec.to_text(row.row_owner), bound.model, bound.id_codec.to_text(row.row_id))
-                    for row in page
-                    if row.row_owner is not None
-                ),
-            )
+            outbox.mark(connection, bound.keys_of(page))
             at = last if len(page) == _PAGE else None
             connection.execute(schema.bindings.update().where(_binding.model == bound.model).values(marked=at))
         done += len(page)
@@ -76,5 +69,5 @@ def marked_owners(database: Database) -> list[str]:
 
 
 def _page_after(bound: BoundTable, marked: str) -> Any:
-    statement = select(bound.id.label("row_id"), bound.owner.label("row_owner")).order_by(bound.id).limit(_PAGE)
+    statement = bound.rows().order_by(bound.id).limit(_PAGE)
     return statement.where(bound.id > bound.id_codec.to_column(marked)) if marked else statement

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, Inspector, MetaData, Table
+from sqlalchemy import Column, Connection, Inspector, MetaData, Row, Select, Table, select
 from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.exc import NoSuchTableError
 
@@ -37,6 +37,16 @@ class BoundTable:
     id_codec: IdentityCodec
     columns: Mapping[str, BoundColumn]
     triggers: bool
+
+    def rows(self) -> Select[Any]:
+        """Select the `row_id` and the `row_owner` of all rows."""
+        return select(self.id.label("row_id"), self.owner.label("row_owner"))
+
+    def keys_of(self, rows: Iterable[Row[Any]]) -> Iterator[tuple[str, str, str]]:
+        """Return the (owner, model, id) of what `rows` selected, but for the rows that are nobody's."""
+        for row in rows:
+            if row.row_owner is not None:
+                yield self.owner_codec.to_text(row.row_owner), self.model, self.id_codec.to_text(row.row_id)
 
     def description(self) -> str:
         """Return, as JSON, what `described` makes the same of in another process. Equal bindings have equal ones."""

@@ -13,6 +13,7 @@ from mobync_sql import outbox
 from mobync_sql.bound import BoundTable
 from mobync_sql.references import Reference
 from mobync_sql.violations import Violation
+from mobync_sql.violations.faults import Fault, Kind
 from mobync_sql.writes import RowWrite, rejected
 
 
@@ -37,7 +38,7 @@ def refuse_strangers(connection: Connection, writes: Sequence[RowWrite], referen
             )
             for row_id in connection.execute(statement).scalars():
                 key = (child.model, child.id_codec.to_text(row_id))
-                reasons[key] = f"'{field}' refers to a record that is not there"
+                reasons[key] = Fault(Kind.NO_PARENT, (field,)).reason(None)  # as if there were none
                 fields.setdefault(key, []).append(field)
     if reasons:
         raise RecordRejected(reasons, fields)
@@ -53,12 +54,12 @@ def refuse_orphans(connection: Connection, writes: Sequence[RowWrite]) -> None:
         written = {write.row_id: write for write in writes if write.bound is bound and write.kind != "delete"}
         if keys and written:
             why = Violation(
-                "it refers to a record that is not there", tuple(column.name for key in keys for column in key.columns)
+                Fault(Kind.NO_PARENT).reason(None), tuple(column.name for key in keys for column in key.columns)
             )
             failed |= {written[row_id]: why for row_id in _orphans(connection, bound) if row_id in written}
     for bound in {write.bound for write in writes}:
         gone = {write.row_id: write for write in writes if write.bound is bound and write.kind == "delete"}
-        why = Violation("another record still refers to it")
+        why = Violation(Fault(Kind.REFERRED_TO).reason(None))
         failed |= {gone[row_id]: why for row_id in _still_referred_to(connection, bound, list(gone)) if row_id in gone}
     if failed:
         raise rejected(failed)

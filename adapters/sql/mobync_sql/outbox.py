@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
+from mobync_core.engine import utc_now
 from mobync_core.errors import ConflictError
 from mobync_core.limits import identifier_fault
 from mobync_core.storage import Key
@@ -41,7 +41,7 @@ def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
 
 def mark(connection: Connection, keys: Iterable[tuple[str, str, str]]) -> None:
     """Say of rows, each given by (owner, model, id), that they may be other than their records."""
-    at = time.time_ns() // 1_000_000
+    at = utc_now()
     marks = [
         {"owner": owner, "model": model, "id": id, "at": at}
         for owner, model, id in keys

@@ -84,15 +84,12 @@ def changed_by_delete(
             if reference.parent is not parent or not reference.on_delete:
                 continue
             child = reference.child
-            rows = select(child.id.label("row_id"), child.owner.label("row_owner"))
             found: list[Any] = []
             for part in outbox.chunks(parent_ids):
                 parents = select(reference.referred).where(parent.id.in_(part))
-                found += connection.execute(rows.where(reference.column.in_(parents))).all()
+                found += connection.execute(child.rows().where(reference.column.in_(parents))).all()
             fresh = [row for row in found if (child.model, row.row_id) not in seen]
             seen |= {(child.model, row.row_id) for row in fresh}
-            for row in fresh:
-                if row.row_owner is not None:
-                    yield child.owner_codec.to_text(row.row_owner), child.model, child.id_codec.to_text(row.row_id)
+            yield from child.keys_of(fresh)
             if reference.on_delete == "CASCADE" and fresh:
                 going.append((child, [row.row_id for row in fresh]))

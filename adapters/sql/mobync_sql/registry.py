@@ -67,19 +67,19 @@ def bind(database: Database, tables: Sequence[BoundTable]) -> None:
     rows = database.read(lambda connection: connection.execute(described_so).all())
     stored = {row.model: row.description for row in rows}
     for bound in tables:
-        database.read(lambda connection: _check(database, connection, bound))  # noqa: B023 - it is called at once
         # Triggers are looked at each time: a table that is rebuilt, as migrations do on SQLite, has lost them.
-        if bound.triggers or stored.get(bound.model) != bound.description():
-            _bind_in_time(database, bound)
+        unnoticed = database.read(lambda connection: _checked(database, connection, bound))  # noqa: B023 - called at once
+        if unnoticed or stored.get(bound.model) != bound.description():
+            _bind_in_time(database, bound, unnoticed=unnoticed)
 
 
-def _bind_in_time(database: Database, bound: BoundTable) -> None:
+def _bind_in_time(database: Database, bound: BoundTable, *, unnoticed: bool) -> None:
     deadline = time.monotonic() + _BIND_SECONDS
     while True:
         try:
-            with database.transaction() as connection:
-                if bound.triggers and triggers.are_missing(connection, bound):
-                    # First, and by itself: once they are there, nobody knows what was written before.
+            if unnoticed:
+                # First, and by itself: once the triggers are there, nobody knows what was written before.
+                with database.transaction() as connection:
                     connection.execute(schema.bindings.update().where(_table.model == bound.model).values(marked=""))
             with database.transaction() as connection, database.dialect.schema_lock(connection):
                 _bind(database, connection, bound)
@@ -91,14 +91,18 @@ def _bind_in_time(database: Database, bound: BoundTable) -> None:
             return
 
 
-def _check(database: Database, connection: Connection, bound: BoundTable) -> None:
-    """Raise `SchemaError` if the table is none that can be bound, and warn of what would go unnoticed."""
+def _checked(database: Database, connection: Connection, bound: BoundTable) -> bool:
+    """Say whether writes go unnoticed that should not, for the lack of a trigger.
+
+    Warns of those that must, and raises `SchemaError` if the table is none that can be bound.
+    """
     table = bound.table
-    if not inspect(connection).has_table(table.name, schema=table.schema):
-        raise SchemaError(f"there is no table {table.fullname} to bind {bound.model} to: create it first")
+    try:
+        there = {column["name"] for column in inspect(connection).get_columns(table.name, schema=table.schema)}
+    except NoSuchTableError:
+        raise SchemaError(f"there is no table {table.fullname} to bind {bound.model} to: create it first") from None
     if reason := database.dialect.unfit_for_rows(connection, bound.table):
         raise SchemaError(f"{database.name} will not do for {table.fullname}: {reason}")
-    there = {column["name"] for column in inspect(connection).get_columns(table.name, schema=table.schema)}
     known = [bound.owner, bound.id, *(column.column for column in bound.columns.values())]
     if gone := [column.name for column in known if column.name not in there]:
         raise SchemaError(f"the table {table.fullname} has no column {gone[0]}: bind {bound.model} as the table is now")
@@ -111,6 +115,7 @@ def _check(database: Database, connection: Connection, bound: BoundTable) -> Non
             "the database itself changes rows of %s when others go (%s): bind %s with triggers=True to notice it",
             *(table.fullname, by, bound.model),
         )
+    return bound.triggers and triggers.are_missing(connection, bound)
 
 
 def _bind(database: Database, connection: Connection, bound: BoundTable) -> None:

@@ -229,8 +229,8 @@ class Rows:
         """Lock the rows of these ids, and return the owner of each."""
         owners: dict[str, str | None] = {}
         for part in outbox.chunks(row_ids):
-            statement = select(bound.id.label("row_id"), bound.owner.label("row_owner")).where(bound.id.in_(part))
-            for row in connection.execute(statement.order_by(bound.id).with_for_update()):
+            statement = bound.rows().where(bound.id.in_(part)).order_by(bound.id).with_for_update()
+            for row in connection.execute(statement):
                 holder = None if row.row_owner is None else bound.owner_codec.to_text(row.row_owner)
                 owners[bound.id_codec.to_text(row.row_id)] = holder
         return owners

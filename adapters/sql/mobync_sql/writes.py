@@ -92,7 +92,7 @@ def write_together(connection: Connection, writes: Sequence[RowWrite], models: S
                 raise Misfit from error
             raise
     try:
-        _check_deferred(connection)
+        _check_at_once(connection)
     except DBAPIError as error:
         if writes and _violation(error, writes[0]) is not None:
             raise Misfit from error
@@ -119,8 +119,7 @@ def write_one_by_one(connection: Connection, writes: Sequence[RowWrite], referen
     Deletes come last: before it, a row that is to move elsewhere would go along with what it belonged to. Raises
     `RecordRejected` for what fails in the end.
     """
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+    _check_at_once(connection)
     deletes = [write for write in writes if write.kind == "delete"]
     failed = _tried(connection, [write for write in writes if write.kind != "delete"])
     while any(why.may_pass for why in failed.values()):
@@ -152,7 +151,7 @@ def _is_in_transaction(connection: Connection) -> bool:
 def _tried(connection: Connection, writes: Sequence[RowWrite]) -> dict[RowWrite, Violation]:
     """Do these writes, in passes, and return those that no pass could do."""
     left = list(writes)
-    while left:
+    while True:
         failed: dict[RowWrite, Violation] = {}
         for write in left:
             connection.exec_driver_sql("SAVEPOINT mobync_row")
@@ -167,12 +166,9 @@ def _tried(connection: Connection, writes: Sequence[RowWrite]) -> dict[RowWrite,
                 connection.exec_driver_sql("ROLLBACK TO SAVEPOINT mobync_row")
                 failed[write] = why
             connection.exec_driver_sql("RELEASE SAVEPOINT mobync_row")
-        if len(failed) == len(left):
-            return failed
-        if not any(why.may_pass for why in failed.values()):
+        if len(failed) == len(left) or not any(why.may_pass for why in failed.values()):
             return failed
         left = list(failed)
-    return {}
 
 
 def _gives_way(
@@ -202,8 +198,8 @@ def _gives_way(
     return done
 
 
-def _check_deferred(connection: Connection) -> None:
-    """Have the database check now what it was told to check at the end, where it can be told."""
+def _check_at_once(connection: Connection) -> None:
+    """Have the database check now, and from now on, what it was told to check at the end, where it can be told."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
 

@@ -25,8 +25,9 @@ from sqlalchemy import (
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.visitors import cloned_traverse
 
+from mobync_core.engine import utc_now
 from mobync_sql.binding import BoundTable
-from mobync_sql.capture.marks import AT, append, lock, mark_rows, marks_of, now, run
+from mobync_sql.capture.marks import AT, append, lock, mark_rows, marks_of, run
 from mobync_sql.capture.targets import CannotCapture, Target, assignments, column_of, names
 from mobync_sql.schema import outbox
 
@@ -83,7 +84,7 @@ class Change:
         if (plan := plans.get(key)) is None:
             in_one = self._connection.dialect.name == "postgresql"
             plan = plans[key] = self._marking() if in_one else self._marks_before()
-        at = now()
+        at = utc_now()
         added: list[dict[str, Any]] = [{AT: at} for _ in self._parameters]
         for what, values in self._new.items():
             for row, value in zip(added, values, strict=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -22,6 +21,7 @@ from sqlalchemy import (
     tuple_,
 )
 
+from mobync_core.engine import utc_now
 from mobync_sql.binding import BoundTable
 from mobync_sql.capture.targets import Target, column_of
 from mobync_sql.database import OWN
@@ -34,11 +34,6 @@ AT = "mobync_at"
 _KEYS = "mobync_keys"
 
 _of_keys: WeakKeyDictionary[BoundTable, dict[tuple[object, ...], Insert]] = WeakKeyDictionary()
-
-
-def now() -> int:
-    """Return the time of a write, in UTC ms."""
-    return time.time_ns() // 1_000_000
 
 
 def marks_of(target: Target, new: Mapping[str, ColumnElement[Any]], *, owned: bool = True) -> Select[Any]:
@@ -94,7 +89,7 @@ def mark_rows(
             key = tuple_(*found) if len(found) > 1 else found[0]
             marks = marks.where(key.in_(bindparam(_KEYS, expanding=True)))
         statement = statements[name] = append(lock(marks, connection.dialect, target) if locked else marks)
-    at = now()
+    at = utc_now()
     values = keys if len(columns) > 1 else [key for (key,) in keys]
     for part in [values] if alone else chunks(values):
         run(connection, statement, [{_KEYS: part[0] if alone else part, AT: at}])
