@@ -27,6 +27,7 @@ from mobync_core.errors import (
     Unauthenticated,
     UnknownScheme,
     UnsupportedAdapter,
+    WrongOwner,
 )
 from mobync_core.hookspecs import Abilities, Adapter, hookimpl
 from mobync_core.limits import Limits
@@ -81,6 +82,7 @@ __all__ = [
     "Unauthenticated",
     "UnknownScheme",
     "UnsupportedAdapter",
+    "WrongOwner",
     "hookimpl",
     "open_storage",
 ]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from mobync_core.diffs import ECHO, Edit
 from mobync_core.limits import TIMESTAMP_MAX
 from mobync_core.merge import Batch, Merged, Named
-from mobync_core.records import Entry, entry_of
+from mobync_core.records import Entry, Register, entry_of
 from mobync_core.storage import Key, Record, Snapshot
-from mobync_core.wire import Diff, DiffType
+from mobync_core.wire import Diff, DiffType, SyncRequest
 
 _encode = msgspec.json.Encoder().encode
 
@@ -27,17 +27,16 @@ class Answer(Struct, frozen=True):
     has_more: bool
 
 
-def answer(
-    owner: str, snapshot: Snapshot, batch: Batch, merged: Merged, *, atomic: bool = False, limit: int | None = None
-) -> Answer:
+def answer(owner: str, snapshot: Snapshot, batch: Batch, merged: Merged, request: SyncRequest) -> Answer:
     """Tell a client what it lacks after `merged`.
 
-    `atomic` is for a client that applies an answer in one transaction and keeps its queue in the order made. `limit`
-    is the most records changed at or after the base to tell; `snapshot` must have been loaded with one more, or all.
+    At most `request.limit` records changed at or after the base are told; `snapshot` must have been loaded with one
+    more, or all.
     """
-    paged = limit is not None
-    changed, clock = _page(snapshot, batch, merged, limit)
-    teller = _Teller(owner, {edit.id for edit in batch.edits}, atomic=atomic)
+    changed, clock = _page(snapshot, batch, merged, request.limit)
+    # Unless this is all of it, told at once, the base does not say what the client holds.
+    paged = request.limit is not None and (request.page is not None or clock < merged.clock)
+    teller = _Teller(owner, {edit.id for edit in batch.edits}, atomic=request.atomic, registers=request.registers)
     for record in changed:
         _tell_unnamed(teller, entry_of(record), batch.base, paged=paged)
     absent = []
@@ -89,8 +88,10 @@ def _tell_named(teller: _Teller, entry: Entry, named: Named, base: int, *, paged
             teller.delete(entry)
     elif paged or _needs_replacing(entry, named) or not _in_this_life(entry, edits, base):
         teller.replace(entry)
+    elif teller.registers and entry.body.life > 1 and any(edit.id == entry.body.created_by for edit in edits):
+        teller.replace(entry)  # the client cannot know which life it began
     else:
-        teller.update(entry, _fields_to_tell(entry, edits, base, atomic=teller.atomic))
+        teller.update(entry, _fields_to_tell(entry, edits, base, teller))
 
 
 def _needs_replacing(entry: Entry, named: Named) -> bool:
@@ -111,11 +112,11 @@ def _in_this_life(entry: Entry, edits: Sequence[Edit], base: int) -> bool:
     return entry.body.created < base and all(edit.type != "delete" for edit in edits)
 
 
-def _fields_to_tell(entry: Entry, edits: Sequence[Edit], base: int, *, atomic: bool) -> list[str]:
-    setters: dict[str, list[str]] = {}
+def _fields_to_tell(entry: Entry, edits: Sequence[Edit], base: int, teller: _Teller) -> list[str]:
+    setters: dict[str, list[Edit]] = {}
     for edit in edits:
         for name in edit.fields:
-            setters.setdefault(name, []).append(edit.id)
+            setters.setdefault(name, []).append(edit)
     own_create = any(edit.id == entry.body.created_by for edit in edits)
     told = []
     for name, register in entry.body.fields.items():
@@ -123,33 +124,40 @@ def _fields_to_tell(entry: Entry, edits: Sequence[Edit], base: int, *, atomic: b
         if by is None:
             if own_create or register.clock >= base:
                 told.append(name)
-        # A plain client may apply what it was told, then send diffs of one field out of their order.
-        elif register.written_by != by[-1] or not (atomic or len(by) == 1):
+        elif not _is_known(register, by, teller):
             told.append(name)
     return told
+
+
+def _is_known(register: Register, by: Sequence[Edit], teller: _Teller) -> bool:
+    """Say whether the client, which has set the field `by` these edits, holds what the register does."""
+    if register.written_by != by[-1].id:
+        return False
+    if teller.registers and register.stamp != by[-1].timestamp:
+        return False
+    # A plain client may apply what it was told, then send diffs of one field out of their order.
+    return teller.atomic or len(by) == 1
 
 
 class _Teller:
     """Makes the answered diffs, each with an id that only this server issues."""
 
-    def __init__(self, owner: str, sent_ids: Collection[str], *, atomic: bool) -> None:
+    def __init__(self, owner: str, sent_ids: Collection[str], *, atomic: bool, registers: bool) -> None:
         self.atomic = atomic
+        self.registers = registers
         self._owner = owner
         self._sent_ids = sent_ids
         self._diffs: list[Diff] = []
 
     def delete(self, entry: Entry) -> None:
-        self._tell("delete", entry.key, entry.clock, entry.body.floor)
+        self._tell("delete", entry.key, entry.clock, entry.body.floor, life=entry.body.life)
 
     def create(self, entry: Entry) -> None:
-        self._tell("create", entry.key, entry.clock, _stamp(entry, entry.body.fields), entry.values())
+        self._tell_fields("create", entry, list(entry.body.fields))
 
     def update(self, entry: Entry, names: Sequence[str]) -> None:
         if names:
-            fields = entry.body.fields
-            self._tell(
-                "update", entry.key, entry.clock, _stamp(entry, names), {name: fields[name].value for name in names}
-            )
+            self._tell_fields("update", entry, names)
 
     def replace(self, entry: Entry) -> None:
         """Tell the whole record, whatever the client holds of it.
@@ -161,7 +169,7 @@ class _Teller:
             return
         stamp = min(max(1, _stamp(entry, entry.body.fields)), TIMESTAMP_MAX)  # or both would be cut to the same
         self._tell("delete", entry.key, entry.clock, stamp - 1)
-        self._tell("create", entry.key, entry.clock, stamp, entry.values())
+        self._tell_fields("create", entry, list(entry.body.fields), stamp)
 
     def absent(self, keys: Iterable[Key], clock: int) -> None:
         """Tell the client to delete what never came to be, each at a timestamp that nothing else has then."""
@@ -176,7 +184,30 @@ class _Teller:
     def in_order(self) -> list[Diff]:
         return sorted(self._diffs, key=lambda diff: (diff.logical_clock, diff.utc_timestamp))
 
-    def _tell(self, kind: DiffType, key: Key, clock: int, stamp: int, values: dict[str, Any] | None = None) -> None:
+    def _tell_fields(self, kind: DiffType, entry: Entry, names: Sequence[str], stamp: int | None = None) -> None:
+        registers = {name: entry.body.fields[name] for name in names}
+        stamp = _stamp(entry, names) if stamp is None else stamp
+        self._tell(
+            kind,
+            entry.key,
+            entry.clock,
+            stamp,
+            {name: register.value for name, register in registers.items()},
+            life=entry.body.life,
+            stamps={name: register.stamp for name, register in registers.items() if register.stamp != stamp},
+        )
+
+    def _tell(
+        self,
+        kind: DiffType,
+        key: Key,
+        clock: int,
+        stamp: int,
+        values: Mapping[str, Any] | None = None,
+        *,
+        life: int = 1,
+        stamps: dict[str, int] | None = None,
+    ) -> None:
         model, record = key
         digest = blake2b(f"{model}\0{record}".encode(), digest_size=8).hexdigest()
         name = f"{ECHO}{clock}:{kind}:{digest}"
@@ -191,6 +222,8 @@ class _Teller:
                 type=kind,
                 model=model,
                 json_data=_encode({"id": record, **(values or {})}).decode(),
+                life=life if self.registers and life > 1 else UNSET,
+                stamps=stamps if self.registers and stamps else UNSET,
             )
         )
 

@@ -8,7 +8,7 @@ from inspect import iscoroutine, iscoroutinefunction
 from typing import Any, Protocol
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from mobync_core.errors import ServerBusy, StorageUnavailable
 from mobync_core.limits import TIMESTAMP_MAX, FieldRules, Limits, identifier_fault, utf8_size
@@ -35,6 +35,7 @@ class Edit(Struct, frozen=True):
     `key` is None if the record could not be read at all, `refusal` None if nothing is wrong with it.
     `order` is the (clock, timestamp) that it was sent with: diffs of the published client that share one may
     arrive in any order. `ignored` are fields that the client may not write: they count as set by it, and set nothing.
+    `life` is the one of the record that the client knew, or that its create begins; 0 if it does not say.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Edit(Struct, frozen=True):
     order: tuple[int, int] = (0, 0)
     refusal: Refusal | None = None
     ignored: Collection[str] = frozenset()
+    life: int = 0
 
     @property
     def is_echo(self) -> bool:
@@ -156,7 +158,8 @@ class DiffReader:
         except _Unreadable as unreadable:
             refusal = unreadable.refusal
         order = (sent.logical_clock, sent.utc_timestamp)
-        return Edit(sent.id, sent.type, key, sent.utc_timestamp, fields, order, refusal)
+        life = 0 if sent.life is UNSET else sent.life
+        return Edit(sent.id, sent.type, key, sent.utc_timestamp, fields, order, refusal, life=life)
 
     def _data(self, kind: DiffType, json_data: str) -> tuple[str, dict[str, Any]]:
         """Return the record's id and its fields."""
@@ -210,6 +213,7 @@ class DiffReader:
     def _judged(self, owner: str, sent: Any, edit: Edit) -> Edit:
         diff = msgspec.structs.asdict(sent if isinstance(sent, Diff) else msgspec.convert(sent, Diff))
         diff["owner"] = owner
+        del diff["life"], diff["stamps"]  # between the client and the merge
         assert self._allowed is not None
         answer = self._allowed[edit.type](owner, **diff)
         if answer is True:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
+from msgspec import UNSET
 
 from mobync_core import wire
 from mobync_core.answer import answer
@@ -22,6 +23,7 @@ from mobync_core.errors import (
     ObjectExists,
     ResyncRequired,
     TooLarge,
+    WrongOwner,
 )
 from mobync_core.limits import Limits, identifier_fault
 from mobync_core.merge import Batch, Merged
@@ -114,13 +116,13 @@ class Mobync:
         limit: int | None = None,
         explain: bool = False,
         atomic: bool = False,
-        epoch: str | msgspec.UnsetType | None = msgspec.UNSET,
+        **asked: Any,
     ) -> dict[str, Any]:
         """Take what a client of `owner_id` sent, and return what to tell it, JSON-able.
 
         `logical_clock` is the client's base, an int or a numeric string; `diffs` are dicts as they cross the wire. The
-        rest is as in a `SyncRequest`. With a `Synchronizer`, and only there, the diffs that its log has get the
-        `logical_clock` that they have there. Raises what `sync` raises.
+        rest, and further keywords, are as in a `SyncRequest`. With a `Synchronizer`, and only there, the diffs that its
+        log has get the `logical_clock` that they have there. Raises what `sync` raises.
         """
         if isinstance(logical_clock, str):
             if not (logical_clock.isascii() and logical_clock.isdigit()):
@@ -136,7 +138,7 @@ class Mobync:
             limit=limit,
             explain=explain,
             atomic=atomic,
-            epoch=epoch,
+            **asked,
         )
         response, written = self._sync(owner_id, request)
         if isinstance(written, Logged):
@@ -157,9 +159,12 @@ class Mobync:
         wire.check_request(request)
         if len(request.diffs) > self.limits.diffs:
             raise TooLarge(f"the request holds {len(request.diffs)} diffs, more than {self.limits.diffs}")
-        limit = None if request.limit is None else min(request.limit, self.limits.page)
+        if isinstance(request.owner, str) and request.owner != owner_id:
+            raise WrongOwner(f"the token is not one of {request.owner!r}, whose records this client says to hold")
+        if request.limit is not None and request.limit > self.limits.page:
+            request = msgspec.structs.replace(request, limit=self.limits.page)
         edits = self._reader.read(owner_id, request.diffs)
-        batch = Batch(request.logical_clock, edits, request.atomic)
+        batch = Batch(request.logical_clock, edits, in_order=request.atomic, dated=request.atomic)
 
         def batch_for(snapshot: Snapshot) -> Batch:
             _check_base(request, snapshot)
@@ -170,19 +175,22 @@ class Mobync:
             {edit.key for edit in edits if edit.key is not None},
             batch_for,
             since=batch.base,
-            limit=None if limit is None else limit + 1,
+            limit=None if request.limit is None else request.limit + 1,
             sent=request.diffs,
         )
-        told = answer(owner_id, written.snapshot, batch, written.merged, atomic=request.atomic, limit=limit)
+        told = answer(owner_id, written.snapshot, batch, written.merged, request)
         diffs = told.diffs
-        if isinstance(written, Logged) and not request.atomic and limit is None:
+        if isinstance(written, Logged) and not request.atomic and request.limit is None:
             diffs = written.told(batch, told)
+        page = request.page or str(written.snapshot.purged)
         response = SyncResponse(
             logical_clock=told.clock,
             diffs=diffs,
-            has_more=told.has_more if limit is not None else msgspec.UNSET,
-            outcomes=_outcomes(edits, written.merged) if request.explain else msgspec.UNSET,
-            epoch=(written.epoch or None) if request.epoch is not msgspec.UNSET else msgspec.UNSET,
+            has_more=told.has_more if request.limit is not None else UNSET,
+            outcomes=_outcomes(edits, written.merged) if request.explain else UNSET,
+            epoch=(written.epoch or None) if request.epoch is not UNSET else UNSET,
+            owner=owner_id if request.owner is not UNSET else UNSET,
+            page=page if request.page is not UNSET and told.has_more else UNSET,
         )
         return response, written
 
@@ -290,16 +298,18 @@ class Mobync:
 
 def _check_base(request: SyncRequest, snapshot: Snapshot) -> None:
     base = request.logical_clock
-    if isinstance(request.epoch, str) and request.epoch != snapshot.epoch:
+    # A list that was begun at 0 after that purge holds nothing that it removed.
+    begun = int(request.page) if isinstance(request.page, str) else -1
+    if 0 < base <= snapshot.purged and begun < snapshot.purged and not request.resync:
+        raise ResyncRequired(
+            f"the base {base} is not after {snapshot.purged}, the last tombstone purged: fetch the whole list at base 0"
+        )
+    if isinstance(request.epoch, str) and request.epoch != snapshot.epoch and not request.resync:
         raise InvalidClock("the epoch is not this owner's: the server was restored; offer everything again at base 0")
     if base > snapshot.clock:
         raise InvalidClock(
             f"the base {base} is ahead of this server's clock {snapshot.clock}: it lost data; offer everything again "
             "at base 0"
-        )
-    if 0 < base <= snapshot.purged:
-        raise ResyncRequired(
-            f"the base {base} is not after {snapshot.purged}, the last tombstone purged: fetch the whole list at base 0"
         )
 
 

@@ -6,6 +6,7 @@
     ├── RequestError            a request that is refused as a whole; has `code` and HTTP `status`
     │   ├── InvalidData             400  the body could not be read
     │   ├── Unauthenticated         401  no owner for this token
+    │   ├── WrongOwner              403  the token is another owner's than the client says
     │   ├── InvalidClock            409  the base is ahead of the server, or its epoch is another
     │   ├── ResyncRequired          410  the base is older than the oldest tombstone kept
     │   ├── TooLarge                413  the body is over the limit
@@ -67,6 +68,13 @@ class Unauthenticated(RequestError):
 
     code = "unauthenticated"
     status = 401
+
+
+class WrongOwner(RequestError):
+    """The token belongs to another owner than the one whose records the client says that it holds."""
+
+    code = "wrong_owner"
+    status = 403
 
 
 class InvalidClock(RequestError):

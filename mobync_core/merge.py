@@ -23,12 +23,14 @@ class Batch(Struct, frozen=True):
     """What a client sent: its edits in the order that they came, echoes among them.
 
     It has seen every change whose clock is smaller than `base`. `in_order` says that it keeps its queue in the
-    order made, even within a millisecond.
+    order made, even within a millisecond; `dated` that it had seen less when it made an edit whose own clock is
+    smaller.
     """
 
     base: int
     edits: Sequence[Edit]
     in_order: bool = False
+    dated: bool = False
 
 
 class Verdict(Struct):
@@ -140,7 +142,8 @@ class _RecordMerge:
         self.pairs = pairs
         self.changed = False
         self.floor_rose = False
-        self._base = batch.base
+        self._batch = batch
+        self._base = batch.base  # of the edit that is judged
         self._earlier: set[str] = set()  # ids of the batch's diffs of this record so far
         self._own_life = False  # a create earlier in the batch was taken, and not deleted since
         self._next = 0
@@ -158,6 +161,8 @@ class _RecordMerge:
         """Judge the next edit. Return True if it is the first to change the record, which then has `clock`."""
         edit, verdict = self.pairs[self._next]
         self._next += 1
+        if self._batch.dated:
+            self._base = min(self._batch.base, edit.order[0])
         first = False
         if verdict.result == "applied":
             before = self.changed
@@ -176,6 +181,12 @@ class _RecordMerge:
     def _seen(self, clock: int, written_by: str) -> bool:
         return clock < self._base or written_by in self._earlier
 
+    def _knows_life(self, body: Body, edit: Edit) -> bool:
+        """Say whether an update or a delete is meant for the life that the record is in."""
+        if edit.life:
+            return edit.life >= body.life
+        return body.life == 1 or self._seen(body.created, body.created_by)
+
     def _touch(self, entry: Entry, clock: int, now: int) -> None:
         if not self.changed:
             self.changed = True
@@ -185,16 +196,22 @@ class _RecordMerge:
     def _delete(self, edit: Edit, verdict: Verdict, clock: int, now: int) -> None:
         self._own_life = False
         entry = self.entry
+        if entry is None and edit.life:  # 1, and nobody may bring it back who did not know
+            self.entry = entry = Entry(self.key, 0, False, 0, Body(clock, "", edit.life))
         if entry is None or entry.deleted:  # 1
             verdict.reason = "there is no such record to delete"
+            if entry is not None and edit.life > entry.body.life:
+                entry.body.life = edit.life
+                self.floor_rose = True
             return
         body = entry.body
-        if body.life > 1 and not self._seen(body.created, body.created_by):  # 3
+        if not self._knows_life(body, edit):  # 3
             verdict.result = "dropped"
             verdict.reason = f"it was meant for an earlier life; the record was created again by {body.created_by}"
             return
         self._touch(entry, clock, now)  # 2
         entry.deleted = True
+        body.life = max(body.life, edit.life)
         body.deleted_by = edit.id
         body.floor = max(body.floor, edit.timestamp, *(field.stamp for field in body.fields.values()))
         body.fields = {}
@@ -206,8 +223,11 @@ class _RecordMerge:
                 verdict.result, verdict.code = "refused", "no_such_object"
                 verdict.reason = "there is no such record to update"
                 return
-            self.entry = entry = Entry(self.key, 0, False, 0, Body(0, ""))
-            self._begin_life(entry, edit, clock, now)
+            # Before a later life there was an earlier one, whatever of it others may still bring.
+            self.entry = entry = Entry(
+                self.key, 0, False, 0, Body(0, "", floor=edit.timestamp - 1 if edit.life > 1 else -1)
+            )
+            self._begin_life(entry, edit, max(1, edit.life), clock, now)
         elif entry.deleted:
             self._edit_deleted(entry, edit, verdict, clock, now)
         else:
@@ -215,10 +235,9 @@ class _RecordMerge:
 
     def _edit_deleted(self, entry: Entry, edit: Edit, verdict: Verdict, clock: int, now: int) -> None:
         body = entry.body
-        if edit.type == "create" and self._seen(entry.clock, body.deleted_by):  # 5
-            body.life += 1
+        if edit.type == "create" and (edit.life > body.life or self._seen(entry.clock, body.deleted_by)):  # 5
             entry.deleted = False
-            self._begin_life(entry, edit, clock, now)
+            self._begin_life(entry, edit, max(body.life + 1, edit.life), clock, now)
             return
         verdict.result = "dropped"
         verdict.reason = f"the record was deleted by {body.deleted_by}, which this device had not seen"
@@ -226,10 +245,10 @@ class _RecordMerge:
             body.floor = edit.timestamp
             self.floor_rose = True
 
-    def _begin_life(self, entry: Entry, edit: Edit, clock: int, now: int) -> None:
+    def _begin_life(self, entry: Entry, edit: Edit, life: int, clock: int, now: int) -> None:
         self._touch(entry, clock, now)
         body = entry.body
-        body.created, body.created_by = entry.clock, edit.id
+        body.created, body.created_by, body.life = entry.clock, edit.id, life
         stamp = max(edit.timestamp, body.floor + 1)
         body.fields = {
             name: Register(value, stamp, entry.clock, edit.id)
@@ -240,13 +259,23 @@ class _RecordMerge:
 
     def _edit_alive(self, entry: Entry, edit: Edit, verdict: Verdict, clock: int, now: int) -> None:
         body = entry.body
-        seen_life = self._seen(body.created, body.created_by)
+        if edit.type == "create" and edit.life > body.life:  # 6, which only a server that lost a life comes to
+            body.floor = max([body.floor, *(field.stamp for field in body.fields.values())])
+            self._begin_life(entry, edit, edit.life, clock, now)
+            return
+        seen_life = edit.life == body.life or self._seen(body.created, body.created_by)
         if edit.type == "create":
             self._own_life = True
-        elif not (seen_life or self._own_life or body.life == 1):  # 6
+        elif not (self._own_life or self._knows_life(body, edit)):  # 6
             verdict.result = "dropped"
             verdict.reason = f"it was meant for an earlier life; the record was created again by {body.created_by}"
             return
+        self._edit_fields(entry, edit, verdict, clock, now, seen_life=seen_life)
+
+    def _edit_fields(
+        self, entry: Entry, edit: Edit, verdict: Verdict, clock: int, now: int, *, seen_life: bool
+    ) -> None:
+        body = entry.body
         won: dict[str, tuple[Any, int]] = {}
         lost: list[Lost] = []
         for name, value in edit.fields.items():  # 7
@@ -323,7 +352,7 @@ def _mark_cancelled(pairs: Sequence[tuple[Edit, Verdict]]) -> None:
     """Mark each create and all up to the delete that follows it: what came and went offline."""
     span: list[Verdict] = []
     for edit, verdict in pairs:
-        if verdict.result != "applied" or not (span or edit.type == "create"):
+        if verdict.result != "applied" or not (span or (edit.type == "create" and not edit.life)):
             continue
         span.append(verdict)
         if edit.type == "delete":

@@ -22,6 +22,10 @@ class Diff(Struct, frozen=True, kw_only=True):
     `utc_timestamp` is the device's own clock in ms. `json_data` is a string that holds a JSON object, always
     with the record's ``id``; on delete just that. Of a diff that is sent, `owner` decides nothing.
 
+    `life` and `stamps` are for clients that ask for `registers`. Of a diff that is sent, `life` is the one of the
+    record that the client knew when it made the diff, or that its create begins. Of one that is told, it is the
+    record's, unset if that is 1, and `stamps` are those of the fields whose stamp is not the diff's `utc_timestamp`.
+
     Its constants name the columns of a `Synchronizer`'s table of diffs.
     """
 
@@ -40,6 +44,8 @@ class Diff(Struct, frozen=True, kw_only=True):
     type: DiffType
     model: str
     json_data: str
+    life: Annotated[int, Meta(ge=1, le=TIMESTAMP_MAX)] | UnsetType = UNSET
+    stamps: dict[str, int] | UnsetType = UNSET
 
     @staticmethod
     def validate(data: Any) -> bool:
@@ -102,9 +108,12 @@ class SyncRequest(Struct, frozen=True, kw_only=True):
     `logical_clock` is its base: it has seen every change whose clock is smaller. `diffs` are `Diff` objects, or
     whatever else was sent in their place, which is refused one by one.
 
-    Beyond the original: `limit` asks for pages of at most so many records, `explain` for outcomes; `atomic` says that
-    the client applies an answer in one transaction and sends its queue in the order it was made; `epoch` is the
-    one that the client knows, or None to be told it.
+    Beyond the original: `limit` asks for pages of at most so many records, `explain` for outcomes, `registers` for the
+    stamps and lives of what is told. `atomic` says that the client applies an answer in one transaction, sends its
+    queue in the order it was made, and gives each diff the base that it had then as its `logical_clock`. `epoch` and
+    `owner` are those that the client knows, or None to be told them. `page` says that it knows how pages go on: None
+    with the first request of a reading, then what the answers give. `resync` says that it knows its base to lie below
+    what was purged, and will fetch the whole list after.
     """
 
     logical_clock: Clock
@@ -113,14 +122,18 @@ class SyncRequest(Struct, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1)] | None = None
     explain: bool = False
     atomic: bool = False
+    registers: bool = False
+    resync: bool = False
     epoch: str | UnsetType | None = UNSET
+    owner: str | UnsetType | None = UNSET
+    page: Annotated[str, Meta(pattern="^-?[0-9]{1,16}$")] | UnsetType | None = UNSET
 
 
 class SyncResponse(Struct, frozen=True, kw_only=True):
     """What the client is told: `diffs` to apply, and `logical_clock`, its next base.
 
-    `has_more`, `outcomes` and `epoch` are there only if the request asked; `epoch` is None for an owner that
-    has never changed anything.
+    Further keys are there only if the request asked. `epoch` is None for an owner that has never changed anything;
+    `page` goes with the request for the next page.
     """
 
     success: bool = True
@@ -130,6 +143,8 @@ class SyncResponse(Struct, frozen=True, kw_only=True):
     has_more: bool | UnsetType = UNSET
     outcomes: Sequence[Outcome] | UnsetType = UNSET
     epoch: str | UnsetType | None = UNSET
+    owner: str | UnsetType = UNSET
+    page: str | UnsetType = UNSET
 
 
 class _Request(SyncRequest, frozen=True, kw_only=True):

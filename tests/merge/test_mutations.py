@@ -70,7 +70,7 @@ MUTATIONS = [
     Mutation(
         "a delete is forgotten by what did not know of it",
         "merge",
-        'if edit.type == "create" and self._seen(entry.clock, body.deleted_by):',
+        'if edit.type == "create" and (edit.life > body.life or self._seen(entry.clock, body.deleted_by)):',
         "if True:",
         BOTH,
     ),
@@ -85,14 +85,14 @@ MUTATIONS = [
     Mutation(
         "fields that lost are not told",
         "answer",
-        "elif register.written_by != by[-1] or not (atomic or len(by) == 1):",
+        "elif not _is_known(register, by, teller):",
         "elif False:",
         BOTH,
     ),
     Mutation(
         "tombstones are not told",
         "answer",
-        '        self._tell("delete", entry.key, entry.clock, entry.body.floor)',
+        '        self._tell("delete", entry.key, entry.clock, entry.body.floor, life=entry.body.life)',
         "        return",
         BOTH,
     ),
