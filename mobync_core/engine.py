@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -33,6 +34,7 @@ from mobync_core.storage import Key, OwnTables, Snapshot, Storage
 from mobync_core.synchronizer.attempts import LogAttempts, Logged
 from mobync_core.synchronizer.interface import Synchronizer
 from mobync_core.synchronizer.rules import SynchronizerRules
+from mobync_core.upkeep import Purged, Upkeep
 from mobync_core.wire import Outcome, SyncRequest, SyncResponse
 
 
@@ -260,6 +262,45 @@ class Mobync:
         self._check_owner(owner_id)
         while self._attempts.load(owner_id, since=NOTHING).outside:
             pass
+
+    def purge(self, before: int | datetime, *, owner: str | None = None, dry_run: bool = False) -> Purged:
+        """Remove the tombstones of all owners, or of one, that were made before a time (UTC, in ms, or aware).
+
+        A device that has not synced since the newest of them gets `resync_required`, and must fetch the whole list: a
+        `Replica` does, a published Dart client is refused until its store is cleared. A purge may be ended at any time,
+        and said again. `dry_run` only counts. Raises `ServerBusy`, and `TypeError` with a `Synchronizer`, which has no
+        tombstones.
+        """
+        if isinstance(before, datetime):
+            if before.tzinfo is None:
+                raise ValueError("before must be aware of its time zone: datetime.now(UTC) - timedelta(days=90)")
+            before = round(before.timestamp() * 1000)
+        upkeep = self._upkeep("purge")
+        if owner is not None:
+            self._check_owner(owner)
+        purged = Purged()
+        for one in upkeep.owners("") if owner is None else [owner]:
+            purged = purged.plus(upkeep.purge(one, before, dry_run=dry_run))
+        return purged
+
+    def restored(self, *, prefix: str = "") -> int:
+        """Tell the devices of all owners, or of those whose names start with `prefix`, that the server lost data.
+
+        To be called whenever a store was put back to an earlier state, before devices sync again. Each owner gets
+        another epoch; a `Replica` that finds it offers all that it holds. Returns how many owners there were. Raises
+        `ServerBusy`, and `TypeError` with a `Synchronizer`, which has no epochs.
+        """
+        upkeep = self._upkeep("restored")
+        count = 0
+        for owner in upkeep.owners(prefix):
+            upkeep.renew(owner)
+            count += 1
+        return count
+
+    def _upkeep(self, asked: str) -> Upkeep:
+        if not isinstance(self._attempts, Attempts):
+            raise TypeError(f"{asked} is for a storage: a Synchronizer keeps a log, without tombstones and epochs")
+        return Upkeep(self.storage, self._attempts)
 
     def _change(self, owner_id: str, kind: wire.DiffType, key: Key, fields: dict[str, Any]) -> Entry:
         self._check_owner(owner_id)

@@ -9,6 +9,8 @@ import click
 from mobync_core.cli.adapters import adapters
 from mobync_core.cli.adopt import adopt
 from mobync_core.cli.demo import demo
+from mobync_core.cli.purge import purge
+from mobync_core.cli.restored import restored
 from mobync_core.cli.serve import serve
 from mobync_core.cli.verify import verify
 from mobync_core.errors import MobyncError
@@ -28,5 +30,5 @@ def mobync() -> None:
     """Offline sync for any Python backend and any database."""
 
 
-for _command in (adapters, adopt, demo, serve, verify):
+for _command in (adapters, adopt, demo, purge, restored, serve, verify):
     mobync.add_command(_command)
