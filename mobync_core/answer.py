@@ -70,8 +70,8 @@ def _tell_unnamed(teller: _Teller, entry: Entry, base: int, *, paged: bool) -> N
     body = entry.body
     if entry.deleted:
         # What was born after the base the client does not hold, but for an earlier life of it, and, on a later page,
-        # what it pushed itself.
-        if not teller.atomic or body.created < base or body.life > 1 or paged:
+        # what it pushed itself. But who may have to offer what it knows is to know of every delete.
+        if not teller.atomic or teller.registers or body.created < base or body.life > 1 or paged:
             teller.delete(entry)
     elif body.created < base and not paged:
         teller.update(entry, [name for name, register in body.fields.items() if register.clock >= base])

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from mobync_core.diffs import Edit, Refusal
+from mobync_core.fold import same
 from mobync_core.records import Body, Entry, Register, entry_of
 from mobync_core.storage import Key, Snapshot
 from mobync_core.ties import in_order_made
@@ -287,6 +288,8 @@ class _RecordMerge:
                     won[name] = value, max(edit.timestamp, body.floor + 1)
                 else:
                     lost.append(Lost(field=name, value=value, stamp=body.floor))
+            elif edit.timestamp == register.stamp and same(value, register.value):
+                self._earlier.add(register.written_by)  # it is that very write, and what comes after it had seen it
             elif edit.timestamp >= register.stamp or self._seen(register.clock, register.written_by):
                 won[name] = value, max(edit.timestamp, register.stamp + 1)
             else:

@@ -147,6 +147,30 @@ class TestAServerThatLostData:
 
         assert mobync.get("ann", "todo", "a") is None
 
+    def test_what_two_devices_offer_is_one_write(self, mobync: Mobync) -> None:
+        mobync.apply(0, [at(0, diff("create", "a", 1000, x=1), life=1)], "ann", atomic=True)
+        edit = at(1, diff("update", "a", 5, x="over it, by a slow clock"))
+        mobync.apply(0, [at(0, diff("create", "a", 1000, x=1), life=1)], "ann", atomic=True)
+
+        mobync.apply(1, [edit], "ann", atomic=True)
+
+        assert mobync.get("ann", "todo", "a") == {"id": "a", "x": "over it, by a slow clock"}
+
+    def test_what_comes_after_an_offer_of_what_is_there_had_seen_it(self, mobync: Mobync) -> None:
+        mobync.apply(0, [diff("create", "a", 1000, x=1)], "ann")
+        offer = [at(0, diff("create", "a", 1000, x=1), life=1), at(0, diff("update", "a", 5, x=2), life=1)]
+
+        mobync.apply(0, offer, "ann", atomic=True)
+
+        assert mobync.get("ann", "todo", "a") == {"id": "a", "x": 2}
+
+    def test_who_may_have_to_offer_is_told_every_delete(self, mobync: Mobync) -> None:
+        mobync.apply(0, [diff("create", "a", x=1)], "ann")
+        mobync.apply(1, [diff("delete", "a", 2000)], "ann")
+
+        assert told(mobync.apply(0, [], "ann", atomic=True)) == []
+        assert told(mobync.apply(0, [], "ann", atomic=True, registers=True)) == [("delete", {"id": "a"})]
+
     def test_a_repeated_offer_changes_nothing(self, mobync: Mobync, memory: Storage) -> None:
         offer = [
             at(0, diff("create", "a", 3000, x=1), life=2),
