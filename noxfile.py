@@ -13,7 +13,7 @@ nox.options.default_venv_backend = "virtualenv"
 
 HOUSE = [
     "-e",
-    ".[cli,server,sqlite,postgres,mysql,memory,mongodb,redis]",
+    ".[client,cli,server,sqlite,postgres,mysql,memory,mongodb,redis]",
     "-e",
     "adapters/memory",
     "-e",
@@ -39,7 +39,7 @@ def install(session: nox.Session, *packages: str) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """Three devices, offline, in conflict, and equal in the end."""
-    install(session, "-e", ".[cli,server,sqlite]", "-e", "adapters/sql")
+    install(session, "-e", ".[client,server,sqlite]", "-e", "adapters/sql")
     session.run("mobync", "demo", *session.posargs)
 
 
