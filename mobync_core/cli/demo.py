@@ -10,14 +10,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from mobync_core.cli.serve import require_server
+from mobync_core.cli.extras import require
 
 
 @click.command()
 def demo() -> None:
     """Show a sync at work: a real server, three devices, and all that can go wrong between them."""
-    require_server()
-    from mobync_core.demo import run  # noqa: PLC0415 - it needs the extra `server`
+    require("server", "client")
+    from mobync_core.demo import run  # noqa: PLC0415 - it needs these extras
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # not every terminal and pipe can take an arrow

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 from typing import Any
 
 import click
 
+from mobync_core.cli.extras import require
 from mobync_core.cli.owners import owner_options, owners_from
 from mobync_core.engine import Mobync
 from mobync_core.plugins import installed_for
@@ -45,7 +45,7 @@ def serve(url: str | None, host: str, port: int, threads: int, access_log: bool,
 
     The server speaks HTTP: put it behind a proxy that speaks HTTPS before devices reach it over a network.
     """
-    require_server()
+    require("server")
     from mobync_core.http import asgi, serving  # noqa: PLC0415 - they are in the extra `server`
 
     if not url:
@@ -67,15 +67,6 @@ def serve(url: str | None, host: str, port: int, threads: int, access_log: bool,
 
         app = asgi.asgi_app(engine, owners.owner_of, threads=threads)
         serving.serve(app, listener, ready=announce, access_log=access_log)
-
-
-def require_server() -> None:
-    """Raise `click.ClickException`, saying what to install, if the extra ``server`` is not."""
-    for module in ("starlette", "uvicorn", "jwt"):
-        try:
-            importlib.import_module(module)
-        except ModuleNotFoundError as error:
-            raise click.ClickException(f'{error.name} is not installed: pip install "mobync-core[server]"') from None
 
 
 def _caveat(url: str) -> str:

@@ -1,4 +1,4 @@
-"""The library shown at work: ``mobync demo``. Needs the extra ``server``."""
+"""The library shown at work: ``mobync demo``. Needs the extras ``server`` and ``client``."""
 
 from mobync_core.demo.story import run
 

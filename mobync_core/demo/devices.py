@@ -1,19 +1,16 @@
-"""The devices of the story, and the real HTTP between them and the server."""
+"""The devices of the story: replicas, and the real HTTP between them and the server, watched."""
 
 from __future__ import annotations
 
-import http.client
 import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from random import Random
 from typing import Any
-from urllib.parse import urlsplit
 
 from mobync_core.errors import MobyncError
-from mobync_core.testing.dart import DartDevice
+from mobync_core.replica import HTTPTransport, Replica, Reply, ServerUnreachable, SyncError, SyncResult
 
 MODEL = "shopping"
 TOKEN = "anns-secret"
@@ -53,20 +50,56 @@ class Exchange:
     lost: bool = False
 
 
+class Wire:
+    """A device's way to the server: keeps what crossed it, and loses the next answer if `loses` is set."""
+
+    def __init__(self, device: str, server: str) -> None:
+        self.exchanges: list[Exchange] = []
+        self.loses = False
+        self._device = device
+        self._http = HTTPTransport(server, timeout=10)
+
+    def post(self, body: bytes, token: str | None) -> Reply:
+        reply = self._http.post(body, token)
+        lost, self.loses = self.loses, False
+        self.exchanges.append(
+            Exchange(
+                device=self._device,
+                request=json.loads(body),
+                answer=json.loads(reply.body),
+                bytes_up=len(body),
+                bytes_down=len(reply.body),
+                lost=lost,
+            )
+        )
+        if lost:
+            raise ServerUnreachable("the answer was lost")
+        return reply
+
+    def close(self) -> None:
+        self._http.close()
+
+
 @dataclass(slots=True)
 class Device:
-    """A device of the story: the published client's model, with a name, a clock and a way to the server."""
+    """A device of the story: a replica with a store of its own, and a clock that may be wrong."""
 
     name: str
     time: StoryTime
     server: str
     ahead: timedelta = timedelta()
-    dart: DartDevice = field(init=False)
+    replica: Replica = field(init=False)
+    _wire: Wire = field(init=False)
 
     def __post_init__(self) -> None:
         number = itertools.count(1)
-        self.dart = DartDevice(
-            TOKEN, now=self.clock_says, random=Random(self.name), new_id=lambda: f"{self.name}-{next(number)}"
+        self._wire = Wire(self.name, self.server)
+        self.replica = Replica(
+            ":memory:",
+            self._wire,
+            token=TOKEN,
+            now=self.clock_says,
+            new_id=lambda: f"{self.name}-{next(number)}",
         )
 
     def clock_says(self) -> int:
@@ -74,49 +107,42 @@ class Device:
         return round((self.time.now + self.ahead).timestamp() * 1000)
 
     def create(self, record: str, **fields: Any) -> None:
-        self.dart.create(MODEL, record, fields)
+        self.replica.create(MODEL, {"id": record, **fields})
 
     def update(self, record: str, **fields: Any) -> None:
-        self.dart.update(MODEL, record, fields)
+        self.replica.update(MODEL, record, fields)
 
     def delete(self, record: str) -> None:
-        self.dart.delete(MODEL, record)
+        self.replica.delete(MODEL, record)
 
-    def sync(self, *, lose_answer: bool = False) -> Exchange:
-        """Post what is pending and apply the answer, or lose it on the way back. Raises `DemoFailed`."""
-        request = {**self.dart.request(), "explain": True}
-        body = json.dumps(request).encode()
-        status, answered = _post(self.server, body)
-        answer = json.loads(answered)
-        if status != 200:
-            raise DemoFailed(f"the server answered {status} to the {self.name}: {answer.get('message')}")
-        if not lose_answer:
-            self.dart.receive(answer)
-        return Exchange(
-            device=self.name,
-            request=request,
-            answer=answer,
-            bytes_up=len(body),
-            bytes_down=len(answered),
-            lost=lose_answer,
-        )
+    def sync(self) -> tuple[SyncResult, list[Exchange]]:
+        """Sync, and return what came of it and what crossed the wire. Raises `DemoFailed`."""
+        before = len(self._wire.exchanges)
+        try:
+            result = self.replica.synchronize()
+        except SyncError as error:
+            raise DemoFailed(f"the {self.name} cannot sync: {error}") from error
+        return result, self._wire.exchanges[before:]
+
+    def sync_in_vain(self) -> list[Exchange]:
+        """Sync, and lose the answer."""
+        before = len(self._wire.exchanges)
+        self._wire.loses = True
+        try:
+            self.replica.synchronize()
+        except ServerUnreachable:
+            return self._wire.exchanges[before:]
+        raise DemoFailed(f"the {self.name} did not notice that the answer was lost")
 
     def row(self, record: str) -> Mapping[str, Any] | None:
         """Return what the device holds of a record."""
-        return self.dart.rows.get((MODEL, record))
+        return self.replica.get(MODEL, record)
 
     def rows(self) -> dict[str, Mapping[str, Any]]:
         """Return all that the device holds, by id."""
-        return {record: fields for (_, record), fields in sorted(self.dart.rows.items())}
+        rows = {row.pop("id"): row for row in self.replica.all(MODEL)}
+        return dict(sorted(rows.items()))
 
-
-def _post(server: str, body: bytes) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(urlsplit(server).netloc, timeout=10)
-    try:
-        connection.request("POST", "/sync", body, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        return response.status, response.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise DemoFailed(f"{server} does not answer: {error}") from error
-    finally:
-        connection.close()
+    def close(self) -> None:
+        self.replica.close()
+        self._wire.close()

@@ -17,7 +17,7 @@ from mobync_core.engine import Mobync
 from mobync_core.http.asgi import asgi_app
 from mobync_core.http.serving import serving
 from mobync_core.http.tokens import KnownTokens
-from mobync_core.storage import Storage
+from mobync_core.storage import Commit, Storage
 from mobync_core.urls import redact
 
 
@@ -25,7 +25,11 @@ def run(storage: Storage | str, console: Console) -> bool:
     """Tell the story over a fresh storage, on `console`. Return whether all held the same at its end."""
     with Mobync(storage) as mobync, serving(asgi_app(mobync, KnownTokens({TOKEN: OWNER}))) as server:
         where = redact(storage) if isinstance(storage, str) else type(storage).__name__
-        return _Story(mobync, server, where, Screen(console)).tell()
+        story = _Story(mobync, server, where, Screen(console))
+        try:
+            return story.tell()
+        finally:
+            story.close()
 
 
 class _Story:
@@ -39,7 +43,12 @@ class _Story:
         self.phone = Device("phone", self._time, server)
         self.tablet = Device("tablet", self._time, server)
         self.laptop = Device("laptop", self._time, server)
+        self._fresh: Device | None = None
         self._exchanges: list[Exchange] = []
+
+    def close(self) -> None:
+        for device in (*self._devices, *([self._fresh] if self._fresh else [])):
+            device.close()
 
     @property
     def _devices(self) -> Sequence[Device]:
@@ -51,7 +60,7 @@ class _Story:
             "Mobync: one shopping list, three devices, hardly any network",
             f"  server   {self._server}/sync, a real one",
             f"  storage  {self._storage}",
-            "  devices  a phone, a tablet and a laptop that behave as the Dart client does",
+            "  devices  a phone, a tablet and a laptop, each a replica with a store of its own",
         )
         self._begin()
         self._different_fields()
@@ -59,6 +68,7 @@ class _Story:
         self._delete_against_update()
         self._lost_answer()
         self._wrong_clock()
+        self._restored_backup()
         return self._end(begun)
 
     def _begin(self) -> None:
@@ -105,7 +115,7 @@ class _Story:
         self._edit("13:00", self.laptop, "create", "bread", title="Rye bread", qty=1)
         before = self._cells("bread")
         self._screen.gap()
-        self._sync(self.laptop, lose_answer=True)
+        self._show(self.laptop.sync_in_vain())
         self._sync(self.laptop)
         self._settle("bread", before)
 
@@ -122,15 +132,51 @@ class _Story:
         self._edit("14:10", self.phone, "update", "bread", title="Dark rye bread")
         self._meet("bread", self.phone)
 
+    def _restored_backup(self) -> None:
+        self._screen.chapter(
+            "A server that lost data",
+            "At three the server is backed up. Then Ann adds jam on the phone, and deletes the milk on the tablet. All "
+            "is synced. Then the server's disk dies, and all that is left is the backup.",
+        )
+        backup = self._mobync.storage.load(OWNER, since=0)
+        self._edit("15:10", self.phone, "create", "jam", title="Jam", qty=1)
+        self._edit("15:20", self.tablet, "delete", "milk")
+        for device in self._devices:
+            self._exchanges += device.sync()[1]
+        before = self._cells("jam")
+        self._mobync.storage.erase(OWNER)
+        commit = Commit(expected=0, clock=backup.clock, epoch=backup.epoch, purged=backup.purged, put=backup.changed)
+        self._mobync.storage.commit(OWNER, commit)
+        self._mobync.restored()
+        self._screen.gap()
+        for device in self._devices:
+            result, exchanges = device.sync()
+            self._exchanges += exchanges
+            if result.restored:
+                offered = sum(len(exchange.request["diffs"]) for exchange in exchanges)
+                self._screen.aside(
+                    f"the {device.name} notices, and offers the server the {offered} things that it knows"
+                )
+        self._screen.gap()
+        self._screen.decided(
+            [
+                "The jam is back, and the milk stays deleted. What several devices know, the server takes once. The "
+                "backup lacked both, and nobody had to do anything."
+            ]
+        )
+        for device in self._devices:
+            self._exchanges += device.sync()[1]
+        self._screen.held({"before": before, "jam now": self._cells("jam"), "milk now": self._cells("milk")})
+
     def _end(self, begun: float) -> bool:
         self._screen.chapter(
             "Are all equal?",
             "Everybody syncs once more, and a fresh device that never saw any of this fetches the list.",
         )
-        fresh = Device("fresh device", self._time, self._server)
-        everybody = (*self._devices, fresh)
+        self._fresh = Device("fresh device", self._time, self._server)
+        everybody = (*self._devices, self._fresh)
         for device in everybody:
-            self._exchanges.append(device.sync())
+            self._exchanges += device.sync()[1]
         findings = compare(self._server_rows(), {device.name: device.rows() for device in everybody})
         self._screen.findings(findings)
         equal = not any(finding.differences for finding in findings)
@@ -169,16 +215,20 @@ class _Story:
             self._sync(device)
         self._settle(record, before)
 
-    def _sync(self, device: Device, *, lose_answer: bool = False) -> None:
-        exchange = device.sync(lose_answer=lose_answer)
-        self._exchanges.append(exchange)
-        self._screen.crossed(exchange)
-        self._screen.decided(self._referee.judge(exchange))
+    def _sync(self, device: Device) -> None:
+        self._show(device.sync()[1])
+
+    def _show(self, exchanges: Sequence[Exchange]) -> None:
+        self._exchanges += exchanges
+        for exchange in exchanges:
+            self._screen.crossed(exchange)
+            self._screen.decided(self._referee.judge(exchange))
 
     def _settle(self, record: str, before: Mapping[str, str]) -> None:
         """Let every device fetch what is new, and show what it held of a record before the sync and holds now."""
         self._screen.aside("then every device fetches what is new")
-        self._exchanges += [device.sync() for device in self._devices]
+        for device in self._devices:
+            self._exchanges += device.sync()[1]
         self._screen.held({"before the sync": before, "after it": self._cells(record)})
 
     def _cells(self, record: str) -> Mapping[str, str]:

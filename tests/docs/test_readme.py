@@ -98,8 +98,12 @@ def test_what_an_adapters_readme_shows_runs(name: str, tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-W", "error", "-c", block], cwd=tmp_path, check=True)
 
 
+def test_the_replica_works_without_a_server(run: Callable[[str], dict[str, Any]]) -> None:
+    assert run("Replica(")["milk"]["title"] == "Milk"
+
+
 def test_every_python_block_is_run_by_one_of_these_tests() -> None:
-    assert len(blocks("python")) == 4
+    assert len(blocks("python")) == 5
 
 
 def test_ci_runs_the_commands_of_the_readme() -> None:

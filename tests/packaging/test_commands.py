@@ -24,7 +24,8 @@ URL = f"postgresql://u:{SECRET}@127.0.0.1/d"
             ["serve", URL, "--insecure-token-is-owner"],
             'Error: no installed adapter claims postgresql://: pip install "mobync-core[postgres]"',
         ),
-        ("server", ["demo"], 'Error: no installed adapter claims sqlite://: pip install "mobync-core[sqlite]"'),
+        ("server", ["demo"], 'Error: urllib3 is not installed: pip install "mobync-core[client]"'),
+        ("client,server", ["demo"], 'Error: no installed adapter claims sqlite://: pip install "mobync-core[sqlite]"'),
         (
             "testing",
             ["verify", URL],
@@ -57,7 +58,7 @@ def test_with_every_adapter_it_lists_them(environment: Environments) -> None:
 
 
 def test_three_devices_sync_with_a_server(environment: Environments) -> None:
-    ended = environment("server,sqlite").mobync("demo")
+    ended = environment("client,server,sqlite").mobync("demo")
 
     assert (ended.status, ended.err) == (0, "")
     assert "laptop" in ended.out

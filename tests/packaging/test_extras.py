@@ -23,9 +23,10 @@ BROUGHT: dict[str, set[str]] = {
     "mysql": {"mobync-sql", "sqlalchemy", "pymysql", "cryptography"},
     "mongodb": {"mobync-mongodb", "pymongo"},
     "redis": {"mobync-redis", "redis"},
+    "client": {"urllib3"},
     "cli": {"click", "rich"},
     "server": {"click", "rich", "starlette", "uvicorn", "pyjwt", "cryptography"},
-    "testing": {"click", "rich", "pytest", "hypothesis", "sortedcontainers"},
+    "testing": {"click", "rich", "urllib3", "pytest", "hypothesis", "sortedcontainers"},
 }
 """What each extra is there to bring: of all that is named here it brings no more."""
 
