@@ -205,7 +205,7 @@ class _Teller:
         stamp: int,
         values: Mapping[str, Any] | None = None,
         *,
-        life: int = 1,
+        life: int = 0,
         stamps: dict[str, int] | None = None,
     ) -> None:
         model, record = key
@@ -222,7 +222,7 @@ class _Teller:
                 type=kind,
                 model=model,
                 json_data=_encode({"id": record, **(values or {})}).decode(),
-                life=life if self.registers and life > 1 else UNSET,
+                life=life if self.registers and life > (kind != "delete") else UNSET,
                 stamps=stamps if self.registers and stamps else UNSET,
             )
         )

@@ -24,7 +24,8 @@ class Diff(Struct, frozen=True, kw_only=True):
 
     `life` and `stamps` are for clients that ask for `registers`. Of a diff that is sent, `life` is the one of the
     record that the client knew when it made the diff, or that its create begins. Of one that is told, it is the
-    record's, unset if that is 1, and `stamps` are those of the fields whose stamp is not the diff's `utc_timestamp`.
+    record's, unset if that is 1 and the record alive, or if it never came to be; and `stamps` are those of the fields
+    whose stamp is not the diff's `utc_timestamp`.
 
     Its constants name the columns of a `Synchronizer`'s table of diffs.
     """

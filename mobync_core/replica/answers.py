@@ -117,5 +117,5 @@ def _told(diff: Diff, *, says_lives: bool) -> Told:
         raise ValueError(f"the diff {diff.id!r} names no record")
     stamps = {} if diff.stamps is UNSET else diff.stamps
     stamp = min(max(diff.utc_timestamp, 0), TIMESTAMP_MAX)
-    life = int(says_lives) if diff.life is UNSET else diff.life
+    life = int(says_lives and diff.type != "delete") if diff.life is UNSET else diff.life
     return Told((diff.model, record), diff.type, fields, stamp, stamps, life)

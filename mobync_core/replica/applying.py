@@ -24,8 +24,6 @@ _COUNTS = ("applied", "merged", "repeated")
 _TRIES = 5
 """How often a record is offered that is refused: it may refer to one that is offered after it."""
 
-_NOTHING_LEFT = ("refused", "cancelled")
-
 
 class Applied(Struct):
     """What an answer did here.
@@ -195,15 +193,13 @@ class _Taking:
 
     def _to_keep(self) -> list[Told]:
         """Return what was told, less the deletes of what never came to be."""
-        left: dict[Key, bool] = {}
-        for one in self._judged:
-            left[one.entry.key] = left.get(one.entry.key, False) or one.outcome.result not in _NOTHING_LEFT
         self.applied.received = len({diff.key for diff in self._answer.told})
         return [
             diff
             for diff in self._answer.told
             if diff.type != "delete"
-            or left.get(diff.key, True)
+            or diff.life
+            or not self._answer.owner  # a server that tells no lives
             or records.get_row(self._connection, diff.key) is not None
         ]
 
