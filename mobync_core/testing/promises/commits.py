@@ -34,6 +34,10 @@ class Commits:
         held = storage.load(owner, since=0)
         assert head(held) == Snapshot(9, "another", 4, ())
         assert list(held.changed) == [record("a", 0)]
+        with refused("a commit of the epoch that was replaced", ConflictError):
+            storage.commit(owner, Commit(expected=9, clock=10, epoch=EPOCH, put=[record("b", 9)]))
+        storage.commit(owner, Commit(expected=9, clock=10, epoch="another", purged=4, put=[record("b", 9)]))
+        assert changed(storage, owner) == [record("a", 0), record("b", 9)]
 
     def test_a_record_put_again_replaces_the_old_one_entirely(self, storage: Storage, owner: str) -> None:
         put(storage, owner, record("a", 0, "old"), record("b", 1))
@@ -53,7 +57,9 @@ class Commits:
         put(storage, owner, record("a", 0), record("a", 1, model="list"), record("b", 2))
         keys = [("task", "a"), ("task", "never there")]
         storage.commit(owner, Commit(expected=3, clock=4, epoch=EPOCH, purged=0, remove=keys))
-        assert changed(storage, owner) == [record("a", 1, model="list"), record("b", 2)]
+        held = storage.load(owner, since=0)
+        assert head(held) == Snapshot(4, EPOCH, 0, ())
+        assert list(held.changed) == [record("a", 1, model="list"), record("b", 2)]
         assert named(storage, owner, ("task", "a")) == {}
 
     def test_a_removed_record_may_come_again(self, storage: Storage, owner: str) -> None:

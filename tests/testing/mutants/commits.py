@@ -70,6 +70,35 @@ class IgnoresTheEpoch(Mutant):
             self.real.commit(owner, commit)
 
 
+class KeepsTheFirstEpoch(Mutant):
+    """Tells the epoch that replaced another, and goes on to compare the first."""
+
+    breaks = "test_a_commit_without_records_raises_the_clock_and_replaces_purged_and_epoch"
+    keeps = "test_a_commit_of_another_epoch_conflicts_and_leaves_no_trace"
+    tells = "a commit of the epoch that was replaced was done"
+
+    def __init__(self, real: Storage, url: str) -> None:
+        super().__init__(real, url)
+        self._first: dict[str, str] = {}
+
+    def commit(self, owner: str, commit: Commit) -> None:
+        first = self._first.setdefault(owner, commit.epoch)
+        held = self.real.load(owner, since=2**53)
+        self.real.commit(owner, replace(commit, epoch=held.epoch or first) if commit.epoch == first else commit)
+
+
+class RemovesWithoutAFloor(Mutant):
+    """Forgets how far it was purged where records are removed."""
+
+    breaks = "test_a_removed_record_is_gone_and_others_stay"
+    tells = "purged is -1, not 0"
+    in_histories = True
+
+    def commit(self, owner: str, commit: Commit) -> None:
+        held = self.real.load(owner, since=2**53)
+        self.real.commit(owner, replace(commit, purged=held.purged) if commit.remove else commit)
+
+
 class LetsTheClockGoBack(Mutant):
     """Takes whatever clock a commit brings."""
 

@@ -1,0 +1,1 @@
+"""Backups made and restored with the real tools, and devices that have seen more than the backup has."""
