@@ -156,7 +156,7 @@ class _RecordMerge:
         if entry is not None:
             _mark_repeated(entry.body, self.pairs)
         if len(pairs) > 1:
-            _mark_cancelled(self.pairs)
+            _mark_cancelled(entry, self.pairs)
 
     def step(self, clock: int, now: int) -> bool:
         """Judge the next edit. Return True if it is the first to change the record, which then has `clock`."""
@@ -224,10 +224,9 @@ class _RecordMerge:
                 verdict.result, verdict.code = "refused", "no_such_object"
                 verdict.reason = "there is no such record to update"
                 return
-            # Before a later life there was an earlier one, whatever of it others may still bring.
-            self.entry = entry = Entry(
-                self.key, 0, False, 0, Body(0, "", floor=edit.timestamp - 1 if edit.life > 1 else -1)
-            )
+            # Where devices offer what they hold, others may still bring something of the lives before.
+            floor = edit.timestamp - 1 if edit.life > 1 and self._base == 0 else -1
+            self.entry = entry = Entry(self.key, 0, False, 0, Body(0, "", floor=floor))
             self._begin_life(entry, edit, max(1, edit.life), clock, now)
         elif entry.deleted:
             self._edit_deleted(entry, edit, verdict, clock, now)
@@ -260,7 +259,7 @@ class _RecordMerge:
 
     def _edit_alive(self, entry: Entry, edit: Edit, verdict: Verdict, clock: int, now: int) -> None:
         body = entry.body
-        if edit.type == "create" and edit.life > body.life:  # 6, which only a server that lost a life comes to
+        if edit.type == "create" and edit.life > body.life and self._base == 0:  # 6, where a server lost a life
             body.floor = max([body.floor, *(field.stamp for field in body.fields.values())])
             self._begin_life(entry, edit, edit.life, clock, now)
             return
@@ -351,15 +350,32 @@ def _mark_repeated(body: Body, pairs: Sequence[tuple[Edit, Verdict]]) -> None:
             return
 
 
-def _mark_cancelled(pairs: Sequence[tuple[Edit, Verdict]]) -> None:
+def _mark_cancelled(entry: Entry | None, pairs: Sequence[tuple[Edit, Verdict]]) -> None:
     """Mark each create and all up to the delete that follows it: what came and went offline."""
-    span: list[Verdict] = []
+    span: list[tuple[Edit, Verdict]] = []
     for edit, verdict in pairs:
-        if verdict.result != "applied" or not (span or (edit.type == "create" and not edit.life)):
+        if edit.type == "delete" and verdict.result == "refused":
+            return  # what comes after is about the record that is still there
+        if verdict.result != "applied" or not (span or edit.type == "create"):
             continue
-        span.append(verdict)
+        span.append((edit, verdict))
         if edit.type == "delete":
-            for cancelled in span:
-                cancelled.result = "cancelled"
-                cancelled.reason = "the record was created and deleted before it was sent"
+            if not _may_be_there(entry, span[0][0], edit):
+                for _, cancelled in span:
+                    cancelled.result = "cancelled"
+                    cancelled.reason = "the record was created and deleted before it was sent"
             span = []
+
+
+def _may_be_there(entry: Entry | None, create: Edit, delete: Edit) -> bool:
+    """Say whether the delete is of a record that came to the server before, as a create that names its life says."""
+    if not create.life:
+        return False
+    if delete.life or entry is None or entry.deleted:
+        return True
+    # It came and was lost, and another device's is there, unless that is what this one had told it.
+    registers = entry.body.fields
+    return all(
+        name in registers and registers[name].stamp == create.timestamp and same(value, registers[name].value)
+        for name, value in create.fields.items()
+    )
