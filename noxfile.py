@@ -102,3 +102,4 @@ def benchmarks(session: nox.Session) -> None:
     install(session, *HOUSE, "-r", "tests/requirements.txt")
     session.run("python", "-m", "benchmarks", *session.posargs)
     session.run("python", "-m", "benchmarks.own_tables")
+    session.run("python", "-m", "benchmarks.replica")

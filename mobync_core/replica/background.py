@@ -122,7 +122,7 @@ class Background:
         due = self._due
         if self._woken:
             due = 0.0
-        elif self._changes and self._state != "retrying":  # then what is new goes along, and hurries nothing
+        elif self._changes:
             first, last = self._changes
             due = min(due, max(self._retry, min(first + _LONGEST_QUIET, last + _QUIET)))
         return max(due, self._least)

@@ -228,7 +228,7 @@ class TestCallbacks:
         self, server: str, mobync: Mobync, caplog: pytest.LogCaptureFixture
     ) -> None:
         mobync.create("ann", "todo", {"id": "milk"})
-        heard = []
+        heard: list[Sequence[Change]] = []
 
         async def fails(_: Sequence[Change]) -> None:
             raise ZeroDivisionError("its own")
@@ -263,6 +263,25 @@ class TestCallbacks:
 
         asyncio.run(story())
         assert [change.record for changes in heard for change in changes] == ["0"]
+
+    def test_that_were_ended_are_not_told_what_was_under_way(self, server: str, mobync: Mobync) -> None:
+        mobync.create("ann", "todo", {"id": "milk"})
+        heard: list[str] = []
+
+        async def story() -> None:
+            async with AsyncReplica(":memory:", server, token=TOKEN) as replica:
+
+                async def first(_: Sequence[Change]) -> None:
+                    await asyncio.sleep(0.01)
+                    end()
+                    heard.append("first")
+
+                replica.on_change(first)
+                end = replica.on_change(lambda _: heard.append("second"))
+                await replica.synchronize()
+
+        asyncio.run(story())
+        assert heard == ["first"]
 
     def test_may_close_it(self, server: str, mobync: Mobync) -> None:
         mobync.create("ann", "todo", {"id": "milk"})

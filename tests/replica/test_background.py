@@ -10,17 +10,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 
 import pytest
 
+from mobync_core import Mobync, Storage
+from mobync_core.http.asgi import asgi_app
+from mobync_core.http.serving import serving
+from mobync_core.replica import Replica
 from mobync_core.replica.background import Background
 from mobync_core.replica.errors import NotAuthenticated, ServerRefused, ServerUnreachable, WrongOwner
 from mobync_core.replica.transport import HTTPTransport
 from mobync_core.testing.proxy import proxied
+from tests.http.conftest import OWNERS
 from tests.replica.scripted import Heard, Say, Scripted, scripted
 
 SOON = 10.0  # seconds: what should happen does so much earlier
-NOT = 0.2  # seconds: what should not happen would do so much earlier
+NOT = 0.1  # seconds: what should not happen would do so much earlier
 
 
 class Calls:
@@ -60,9 +66,13 @@ def running(synchronize: Callable[[], object], *, interval: float = 1000.0) -> I
 
 def until(state: str, background: Background) -> None:
     """Wait until it is so far: `synchronize` has returned before its end is taken note of."""
+    wait_for(lambda: background.state == state)
+
+
+def wait_for(so: Callable[[], bool]) -> None:
     end = time.monotonic() + SOON
-    while background.state != state:
-        assert time.monotonic() < end, f"still {background.state}"
+    while not so():
+        assert time.monotonic() < end
         time.sleep(0.001)
 
 
@@ -420,8 +430,69 @@ class TestStop:
 
     def test_from_within_a_sync(self) -> None:
         made: queue.Queue[Background] = queue.Queue()
-        calls = Calls(lambda: made.get(timeout=SOON).stop())
+        stopped = threading.Event()
+
+        def work() -> None:
+            made.get(timeout=SOON).stop()
+            stopped.set()
+
+        calls = Calls(work)
         with running(calls, interval=0.01) as background:
             made.put(background)
             calls.next()
+            assert stopped.is_set()
             assert calls.none()
+
+
+class TestOfAReplica:
+    def test_a_wrong_token_is_told_and_an_edit_after_the_login_is_pushed(self, memory: Storage) -> None:
+        mobync, tokens = Mobync(memory), ["nobodys"]
+        with (
+            serving(asgi_app(mobync, OWNERS)) as url,
+            Replica(":memory:", url, token=lambda: tokens[-1]) as replica,
+        ):
+            replica.start()
+            wait_for(lambda: replica.status().background == "halted")
+            assert "this token is nobody's" in str(replica.status().last_error)
+            tokens.append("ann-secret")
+            replica.create("todo", {"id": "milk"})
+            wait_for(lambda: replica.status().pending == 0)
+            wait_for(lambda: replica.status().background == "waiting")
+            assert replica.status().last_error is None
+        assert mobync.get("ann", "todo", "milk") == {"id": "milk"}
+
+    def test_callbacks_that_fail_do_not_end_it(self, memory: Storage, caplog: pytest.LogCaptureFixture) -> None:
+        mobync, seen = Mobync(memory), threading.Event()
+
+        def fails(_: object) -> None:
+            seen.set()
+            raise ZeroDivisionError("a callback's own")
+
+        with serving(asgi_app(mobync, OWNERS)) as url, Replica(":memory:", url, token="ann-secret") as replica:
+            replica.on_change(fails)
+            replica.start(interval=0.02)
+            for record in ("milk", "bread"):
+                mobync.create("ann", "todo", {"id": record})
+                assert seen.wait(SOON)
+                seen.clear()
+            assert len(replica.all("todo")) == 2
+        assert "ZeroDivisionError: a callback's own" in caplog.text
+
+    def test_it_is_closed_at_once_though_the_server_hangs_and_goes_on_when_opened_anew(
+        self, memory: Storage, tmp_path: Path
+    ) -> None:
+        mobync = Mobync(memory)
+        with serving(asgi_app(mobync, OWNERS)) as server, proxied(server) as (url, proxy):
+            with Replica(tmp_path / "ann.db", url, token="ann-secret") as replica:
+                proxy.freeze()
+                replica.create("todo", {"id": "milk"})
+                replica.start()
+                wait_for(lambda: replica.status().background == "syncing")
+                began = time.monotonic()
+                replica.close()
+                assert time.monotonic() - began < 1.5
+            proxy.thaw()
+            with Replica(tmp_path / "ann.db", url, token="ann-secret") as replica:
+                replica.start()
+                wait_for(lambda: replica.status().pending == 0)
+        assert [record["id"] for record in mobync.records("ann", "todo")] == ["milk"]
