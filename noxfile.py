@@ -97,6 +97,17 @@ def typing(session: nox.Session) -> None:
 
 
 @nox.session
+def storm(session: nox.Session) -> None:
+    """Storms for long: all small histories and half an hour on memory, or `nox -s storm -- URL --seconds 600`."""
+    install(session, *HOUSE, "-r", "tests/requirements.txt")
+    if session.posargs:
+        session.run("mobync", "storm", *session.posargs)
+        return
+    session.run("mobync", "storm", "--all", "--operations", "4")
+    session.run("mobync", "storm", "memory://", "--seconds", "1800")
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Figures, beside hand-written code for the same writes. Not part of the tests."""
     install(session, *HOUSE, "-r", "tests/requirements.txt")

@@ -12,6 +12,7 @@ from mobync_core.cli.demo import demo
 from mobync_core.cli.purge import purge
 from mobync_core.cli.restored import restored
 from mobync_core.cli.serve import serve
+from mobync_core.cli.storm import storm
 from mobync_core.cli.verify import verify
 from mobync_core.errors import MobyncError
 
@@ -30,5 +31,5 @@ def mobync() -> None:
     """Offline sync for any Python backend and any database."""
 
 
-for _command in (adapters, adopt, demo, purge, restored, serve, verify):
+for _command in (adapters, adopt, demo, purge, restored, serve, storm, verify):
     mobync.add_command(_command)

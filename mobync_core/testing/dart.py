@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Any, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 _TYPES = ("create", "update", "delete")
 
@@ -31,6 +31,9 @@ class _Diff:
     type: str
     model: str
     json_data: str
+
+
+DartState: TypeAlias = tuple[int, dict[tuple[str, str], dict[str, Any]], dict[str, _Diff]]
 
 
 class DartDevice:
@@ -107,6 +110,16 @@ class DartDevice:
             return False
         self.clock = clock
         return True
+
+    def save(self) -> DartState:
+        """Return all that it holds, to be put back with `load`: its clock, its rows and its diffs."""
+        return self.clock, {key: dict(row) for key, row in self.rows.items()}, dict(self._diffs)
+
+    def load(self, state: DartState) -> None:
+        """Hold again what it held when `save` returned this."""
+        self.clock = state[0]
+        self.rows = {key: dict(row) for key, row in state[1].items()}
+        self._diffs = dict(state[2])
 
     def _make(self, kind: str, model: str, id: str, fields: Mapping[str, Any]) -> None:
         data = json.dumps({"id": id, **fields}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

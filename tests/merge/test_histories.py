@@ -15,7 +15,7 @@ from mobync_core import Storage, open_storage
 
 from .world import DAY, MODEL, World
 
-EXAMPLES = int(os.environ.get("MOBYNC_EXAMPLES", "500"))
+EXAMPLES = int(os.environ.get("MOBYNC_EXAMPLES", "200"))
 
 _owners = itertools.count()
 devices = st.integers(0, 4)
