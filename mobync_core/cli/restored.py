@@ -24,5 +24,6 @@ def restored(url: str, prefix: str) -> None:
     owners = f"{count:,} owner has" if count == 1 else f"{count:,} owners have"
     click.echo(f"{owners} another epoch: their replicas will offer what they hold when they sync next")
     click.echo(
-        "published Dart clients cannot: who had seen more than this storage has is refused until its store is cleared"
+        "published Dart clients cannot: who had seen more than this storage has is refused until the clock here has "
+        "come to its own, and lacks some changes then; have its store cleared"
     )
