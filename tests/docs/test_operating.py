@@ -139,8 +139,16 @@ def test_what_was_deleted_is_purged_as_the_page_says(deleted: str, tmp_path: Pat
 
     assert "would purge 1 tombstone of 1 owner, the newest of 2020-09-13" in would
     assert "purged 1 tombstone of 1 owner, the newest of 2020-09-13" in did
-    (line,) = blocks("text")
-    run(line.split(" ", 5)[5].replace("…", deleted), tmp_path)
+
+
+def test_the_crontab_purges_and_its_command_holds_no_url(deleted: str, tmp_path: Path) -> None:
+    (crontab,) = blocks("text")
+    variable, line = crontab.splitlines()
+    name, value = variable.replace("…", deleted).split("=", 1)
+    command = line.split(None, 5)[5]
+
+    assert "URL" not in command
+    assert "purged 1 tombstone of 1 owner" in run(command, tmp_path, **{name: value})
 
 
 @pytest.mark.usefixtures("deleted")

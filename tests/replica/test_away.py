@@ -112,6 +112,36 @@ def test_nor_does_a_restored_backup_where_replicas_offer_what_they_hold(
     assert server.rows("note")[LIVE[0]] == {"title": "never sent" if edits else "old"}
 
 
+@pytest.mark.parametrize("passed", [True, False], ids=["purged-past-it", "purged-before-it"])
+def test_after_a_restore_the_purge_says_whether_it_offers_what_it_holds(server: Server, passed: bool) -> None:
+    """The limit that `docs/protocol.md` tells: below the clock that it had seen, a purge is not known to it."""
+    phone, tablet = server.device(), server.device()
+    phone.create("note", {"id": "gone"})
+    phone.synchronize()
+    backup = server.copy()
+    for note in LIVE:
+        phone.create("note", {"id": note})
+    phone.synchronize()
+    tablet.synchronize()
+    server.restore(backup)
+    early = server.device()
+    early.synchronize()
+    for number in range(2 * len(LIVE) if passed else 0):
+        early.create("note", {"id": f"early {number}"})
+    early.synchronize()
+    for note in early.rows("note"):
+        early.delete("note", note)
+    early.synchronize()
+    server.time += 100 * DAY
+    server.mobync.purge(server.time)
+    assert (server.copy().purged >= tablet.status().clock) is passed
+
+    result = tablet.synchronize()
+
+    assert (result.resynced, result.restored) == (passed, not passed)
+    assert tablet.rows("note").keys() == server.rows("note").keys() == (set() if passed else {"gone", *LIVE})
+
+
 def test_a_published_client_is_refused_until_its_store_is_cleared(server: Server) -> None:
     def device() -> DartDevice:
         return DartDevice("ann", now=lambda: server.time, random=Random(1))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.restores import mongodb, postgresql, redis
+from tests.restores import mariadb, mongodb, postgresql, redis
 from tests.restores.sites import Site
 from tests.restores.sqlite import SQLiteFile
 
@@ -16,6 +16,7 @@ SITES: dict[str, Callable[[Path], AbstractContextManager[Site]]] = {
     "sqlite-in-use": lambda directory: nullcontext(SQLiteFile(directory, idle=False)),
     "sqlite-closed": lambda directory: nullcontext(SQLiteFile(directory, idle=True)),
     "postgresql": postgresql.dumped,
+    "mariadb": mariadb.copied_directory,
     "mongodb": mongodb.copied_directory,
     "redis-snapshot": lambda directory: redis.site(redis.Snapshot, directory),
     "redis-lost-seconds": lambda directory: redis.site(redis.LostSeconds, directory),

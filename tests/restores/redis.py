@@ -39,6 +39,8 @@ class Snapshot:
         shutil.copy(self._place / "dump.rdb", self._backup)
 
     def restore(self) -> None:
+        with closing(self._server.client()) as client:
+            client.save()  # what the server itself keeps there is another than the backup
         self._server.kill()
         shutil.rmtree(self._place / "appendonlydir")
         snapshot = self._place / "dump.rdb"
