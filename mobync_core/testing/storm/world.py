@@ -130,6 +130,7 @@ class World:
                 self.timeline.say(f"the clock of {self._device(step).name} jumps by {step.by} ms")
             case Purge():
                 self._upkeep.purge(self.time)
+                self._begin_anew_at_0()
             case Backup():
                 self._upkeep.backup()
             case Restore():
@@ -152,6 +153,13 @@ class World:
             self.timeline.say(f"{device.name} would not notice that the server lost data: its store is cleared")
             device = self._replace(device)
         self.sync(device, (), step)
+
+    def _begin_anew_at_0(self) -> None:
+        """Clear the stores of Dart clients that hold something at the base 0, to which no purge is ever told."""
+        for device in list(self.devices):
+            if device.spec.kind == "dart" and device.base == 0 and device.rows():
+                self.timeline.say(f"{device.name}, at 0, cannot be told what was purged: its store is cleared")
+                self._replace(device)
 
     def _replace(self, device: Installation) -> Installation:
         self.ledger.discard(device.number)
