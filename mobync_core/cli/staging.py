@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mobync_core.http.tokens import read_text
+
 if TYPE_CHECKING:
     from mobync_core.testing.storm.staging import Staging
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_VALID = 86_400
+"""How many seconds a JWT is valid: for longer than a history takes."""
+
 _OPTIONS = [
     click.option("--token-is-owner", is_flag=True, help="HTTP: the server takes any token for the owner of that name."),
     click.option(
         "--jwt-secret-file",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path),
         help="HTTP: make tokens as JWTs (HS256, claim sub) with the secret in this file.",
     ),
     click.option(
@@ -34,7 +40,7 @@ _OPTIONS = [
         help="HTTP: the most requests.",
     ),
     click.option("--kill-command", default="", help="HTTP: kills the server, at once; with --start-command."),
-    click.option("--start-command", default="", help="HTTP: starts the server again. It goes on after the storm."),
+    click.option("--start-command", default="", help="HTTP: starts the server again, to go on after the storm."),
 ]
 
 
@@ -66,7 +72,7 @@ def staging_from(
     if token_command is not None:
         token_of = _by_command(shlex.split(token_command))
     elif jwt_secret_file is not None:
-        token_of = _by_jwt(jwt_secret_file.read_text(encoding="utf-8").strip())
+        token_of = _by_jwt(read_text(jwt_secret_file).strip())
     else:
         token_of = str
     return Staging(
@@ -77,10 +83,13 @@ def staging_from(
 def _by_command(command: list[str]) -> Callable[[str], str]:
     def token_of(owner: str) -> str:
         try:
-            ended = subprocess.run([*command, owner], capture_output=True, text=True, timeout=60, check=True)
+            ended = subprocess.run([*command, owner], stdout=subprocess.PIPE, text=True, timeout=60, check=True)
         except (OSError, subprocess.SubprocessError) as error:
             raise click.ClickException(f"the command for a token failed: {error}") from None
-        return ended.stdout.strip()
+        token = ended.stdout.strip()
+        if not token:
+            raise click.ClickException("the command for a token printed none")
+        return token
 
     return token_of
 
@@ -91,4 +100,4 @@ def _by_jwt(secret: str) -> Callable[[str], str]:
     except ModuleNotFoundError:
         raise click.ClickException('jwt is not installed: pip install "mobync-core[server]"') from None
 
-    return lambda owner: jwt.encode({"sub": owner}, secret, algorithm="HS256")
+    return lambda owner: jwt.encode({"sub": owner, "exp": int(time.time()) + _VALID}, secret, algorithm="HS256")

@@ -202,9 +202,13 @@ def _show_faults(rates: dict[str, float], console: Console, *, as_json: bool) ->
 
 
 def _show(report: Report, written: dict[int, str], console: Console) -> None:
+    from mobync_core.testing.storm.staging import OFF  # noqa: PLC0415 - as above
+
     befallen = ", ".join(f"{count:,} {name}" for name, count in sorted(report.befallen.items()) if count)
     console.print(Text(f"{report.adapter} at {report.url}", "bold"), soft_wrap=True)
     console.print(Text(f"befallen: {befallen or 'nothing'}"), soft_wrap=True)
+    if report.adapter == "HTTP":
+        console.print(Text(f"not tried over HTTP: {', '.join(OFF)}"), soft_wrap=True)
     for failure in report.failures:
         _tell(failure, written.get(failure.seed), console)
     style = "bold green" if report.is_clean else "bold red"

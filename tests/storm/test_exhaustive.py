@@ -2,33 +2,64 @@
 
 from __future__ import annotations
 
+from itertools import permutations, product
+
 import pytest
 
-from mobync_core import attempts
+from mobync_core import attempts, engine
 from mobync_core.testing.storm import exhaust
+from mobync_core.testing.storm.exhaustive import OFFSETS, PAIRS
+from mobync_core.testing.storm.pair import OPERATIONS, Pair
 from tests.cli.commands import mobync
-from tests.merge.test_mutations import MUTATIONS, broken_module
+from tests.merge.test_mutations import MUTATIONS, Mutation, broken_module
+
+SMALL = [one for one in MUTATIONS if not one.name.startswith("a page ")]
+"""One record needs no pages."""
 
 
 def test_all_are_tried_and_counted() -> None:
     """With one operation each, in either order: both write, sync or lose, and nobody has what he could delete."""
-    result = exhaust(1, pairs=[("dart", "dart")], offsets=[0])
+    result = exhaust(1)
 
     assert result.is_clean
-    assert result.interleavings == 2 * 3 * 3
-    assert exhaust(2).is_clean
+    assert result.interleavings == len(PAIRS) * len(OFFSETS) * 2 * 3 * 3
 
 
-def test_a_broken_rule_is_found_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    (mutation,) = (one for one in MUTATIONS if one.name == "stamps do not grow")
-    monkeypatch.setattr(attempts, "merge", broken_module(mutation).merge)
+def test_equal_states_are_joined_and_their_ways_added_up() -> None:
+    """Every sequence is done from the beginning here, and none is joined with another."""
+    ends = []
+    for order in set(permutations([0, 0, 1, 1])):
+        for whats in product(OPERATIONS, repeat=4):
+            pair = Pair(("dart", "dart"), 0)
+            done = [0, 0]
+            for number, what in zip(order, whats, strict=True):
+                done[number] += 1
+                if not pair.do(number, done[number], what):
+                    break
+            else:
+                ends.append(pair.key())
 
-    result = exhaust(3)
+    result = exhaust(2, pairs=[("dart", "dart")], offsets=[0])
+
+    assert result.is_clean
+    assert (result.interleavings, result.states) == (len(ends), len(set(ends)))
+
+
+@pytest.mark.parametrize("mutation", SMALL, ids=lambda mutation: mutation.name)
+def test_a_broken_rule_is_found_and_told(mutation: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = broken_module(mutation)
+    if mutation.module == "merge":
+        monkeypatch.setattr(attempts, "merge", module.merge)
+    else:
+        monkeypatch.setattr(engine, "answer", module.answer)
+
+    result = exhaust(3, pairs=[("dart", "dart")])
 
     assert not result.is_clean
-    assert "though an edit was taken that had seen it" in result.why
-    assert result.history[0].startswith("dart and ")
-    assert len(result.history) == 7
+    kinds, *steps = result.history
+    assert kinds.startswith("dart and dart, the second one's clock ")
+    assert 2 <= len(steps) <= 6
+    assert all(step.startswith(("device 0 (", "device 1 (")) for step in steps)
 
 
 def test_the_command_says_how_many() -> None:

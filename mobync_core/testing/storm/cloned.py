@@ -139,6 +139,7 @@ class ReplicaClone:
         self._post = post
         self._loses = False
         self._store = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._store.execute("PRAGMA page_size = 512")  # there are many copies of it
         self._replica = Replica(self._store, self, now=now, new_id=new_id)
 
     def post(self, body: bytes, token: str | None) -> Reply:  # noqa: ARG002 - there is one owner

@@ -21,7 +21,8 @@ from mobync_core.testing.storm.generation import generate
 from mobync_core.testing.storm.history import Delete, History, Write, all_steps, from_data
 from mobync_core.testing.storm.server import InProcess, Server
 from mobync_core.testing.storm.shrinking import shrink
-from mobync_core.testing.storm.staging import OFF, NotThrowAway, Site, Staging
+from mobync_core.testing.storm.site import Site
+from mobync_core.testing.storm.staging import OFF, NotThrowAway, Staging
 from mobync_core.testing.storm.world import World
 from mobync_core.urls import redact
 
@@ -94,6 +95,10 @@ def storm(
         raise TypeError("say when it is to end: after so many histories, or after so many seconds")
     chosen = rates_of(rates)
     if staging is not None:
+        if asked := [name for name in OFF if (rates or {}).get(name)]:
+            raise UnknownFault(
+                f"{' and '.join(asked)} cannot be done to a server over HTTP: it is the operator's doing"
+            )
         chosen |= dict.fromkeys(OFF, 0.0)
     elif chosen["server-killed"]:
         raise UnknownFault("server-killed is for a server, over HTTP: one of this process dies with it")
@@ -116,12 +121,12 @@ def storm(
     return report
 
 
-def replay(history: History | Mapping[str, Any], url: str = "memory://") -> None:
-    """Run one history, or what `as_data` made of one, on the storage at `url`.
+def replay(history: History | Mapping[str, Any], url: str = "memory://", *, staging: Staging | None = None) -> None:
+    """Run one history, or what `as_data` made of one, on the storage at `url`, or on a server as `storm` does.
 
     Raises `Violation` if something that is promised does not hold, or whatever a device or the server raises.
     """
-    with _opened(url) as place:
+    with _opened(url, staging) as place:
         place.run(history if isinstance(history, History) else from_data(history))
 
 

@@ -20,7 +20,7 @@ _TEMPLATE = '''\
 
 import os
 
-from mobync_core.testing.storm import replay
+from mobync_core.testing.storm import {names}
 
 URL = os.environ.get("MOBYNC_URL", {url!r})
 
@@ -28,15 +28,17 @@ HISTORY = {history}
 
 
 def test_{name}():
-    replay(HISTORY, URL)
+    replay(HISTORY, URL{staging})
 '''
 
 
 def as_test(failure: Failure, url: str) -> str:
     """Return the source of a test that fails as the history did, on the storage at `url`, and passes once it is mended.
 
-    `url` is written as it is: give it without its password (`redact`), which is then to come from MOBYNC_URL.
+    `url` is written as it is: give it without its password (`redact`), which is then to come from MOBYNC_URL. The test
+    for a server, over HTTP, takes the name of an owner for his token: change that if the server wants another.
     """
+    is_site = url.startswith(("http://", "https://"))
     data = as_data(failure.history)
     timeline = "\n".join(f"    {line}" for line in failure.timeline)
     return _TEMPLATE.format(
@@ -48,6 +50,8 @@ def as_test(failure: Failure, url: str) -> str:
         timeline=_harmless(timeline),
         history=pprint.pformat(data, width=110, sort_dicts=False),
         name=name_of(failure),
+        names="Staging, replay" if is_site else "replay",
+        staging=", staging=Staging(token_of=str)" if is_site else "",
     )
 
 
