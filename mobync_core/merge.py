@@ -182,6 +182,14 @@ class _RecordMerge:
     def _seen(self, clock: int, written_by: str) -> bool:
         return clock < self._base or written_by in self._earlier
 
+    def _is_that_write(self, register: Register, value: Any, edit: Edit) -> bool:
+        """Say whether another device tells of the write that the register has; who had seen it means another one."""
+        return (
+            edit.timestamp == register.stamp
+            and same(value, register.value)
+            and not self._seen(register.clock, register.written_by)
+        )
+
     def _knows_life(self, body: Body, edit: Edit) -> bool:
         """Say whether an update or a delete is meant for the life that the record is in."""
         if edit.life:
@@ -287,8 +295,8 @@ class _RecordMerge:
                     won[name] = value, max(edit.timestamp, body.floor + 1)
                 else:
                     lost.append(Lost(field=name, value=value, stamp=body.floor))
-            elif edit.timestamp == register.stamp and same(value, register.value):
-                self._earlier.add(register.written_by)  # it is that very write, and what comes after it had seen it
+            elif self._is_that_write(register, value, edit):
+                self._earlier.add(register.written_by)  # what comes after it had seen it
             elif edit.timestamp >= register.stamp or self._seen(register.clock, register.written_by):
                 won[name] = value, max(edit.timestamp, register.stamp + 1)
             else:
